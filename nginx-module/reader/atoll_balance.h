@@ -1,0 +1,99 @@
+/*
+ * Which peer serves a request: the walk along the ring, past peers that get no traffic, and what comes back of it.
+ *
+ * Per worker and upstream one atoll_balancer_t; per request one atoll_walk_t. One thread. No lock; the only words
+ * written in the zone are the worker's own row, and the passive words of a peer (compare-and-set), so a worker may be
+ * killed at any instruction. Twin of the walk: io.atoll.core.lookup.
+ */
+#ifndef ATOLL_BALANCE_H
+#define ATOLL_BALANCE_H
+
+#include "atoll_table.h"
+
+/* What a worker knows of a peer, in its own memory: made when a table first names its slot, kept for the worker's life. */
+typedef struct {
+    uint32_t   slot;
+    uint64_t   incarnation;        /* words of the slot count only while the zone's is the same */
+    int32_t    current_weight;     /* smooth weighted round robin among the addresses of one name, as nginx does */
+    int32_t    effective_weight;
+    int32_t    weight;
+    uint32_t   socklen;
+    uint32_t   server_length;
+    uint32_t   address_length;
+    void      *session;            /* the caller's (TLS session) */
+    unsigned char  *sockaddr;      /* these three lie behind the record */
+    char      *server;             /* as `server NAME` has it; not terminated */
+    char      *address;            /* "10.0.0.1:80"; not terminated */
+} atoll_peer_t;
+
+typedef struct {
+    /* set by the caller before the first pick */
+    const atoll_zone_t  *zone;
+    atoll_row_t          row;
+    uint32_t             upstream;       /* index in the zone */
+    uint64_t             config_epoch;   /* of this worker's configuration: newer tables are left to newer workers */
+    void              *(*allocate)(size_t size, void *data);  /* worker memory, never freed; NULL when there is none */
+    void                *data;
+
+    /* the reader's own */
+    uint64_t             published;      /* the word last looked at */
+    atoll_table_t        table;
+    atoll_peer_t       **peers;          /* by index of table_peer */
+    uint32_t             peers_capacity;
+    atoll_peer_t       **by_slot;        /* by slot, NULL where not met yet */
+    uint64_t             guard_checked_ms; /* when the guard was last worked out */
+    int                  guard;          /* mass failure: only admin, down and max_conns count */
+    int                  usable;
+} atoll_balancer_t;
+
+#define ATOLL_TRIED_INLINE 6
+
+typedef struct {
+    uint32_t         hash;          /* CRC-32 of the key */
+    uint32_t         ring;          /* ATOLL_RING_* being walked */
+    uint32_t         point;         /* where the walk stands */
+    uint64_t         sequence;      /* of the table that point belongs to; 0: not begun */
+    atoll_peer_t    *peer;          /* picked last; NULL none, or not ours to report */
+    uint32_t         picks;
+    uint32_t         tried_count;
+    uint32_t         tried_capacity;
+    uint32_t        *tried;         /* slots given already */
+    uint32_t         tried_inline[ATOLL_TRIED_INLINE];
+    int              keyed;         /* 0: the key is empty, weighted round robin as stock does */
+    void          *(*allocate)(size_t size, void *data);   /* request memory, for more than ATOLL_TRIED_INLINE tries */
+    void            *data;
+} atoll_walk_t;
+
+enum {
+    ATOLL_PICK_OK = 0,
+    ATOLL_PICK_NONE,       /* no eligible peer is left (nginx: NGX_BUSY) */
+    ATOLL_PICK_FALLBACK    /* no usable table: the caller balances without Atoll (counted in row.fallbacks) */
+};
+
+void atoll_walk_init(atoll_walk_t *walk, uint32_t hash, int keyed);
+
+/*
+ * Brings the balancer up to date with what is published (cheap when nothing is new: two loads). Returns 1 when there is
+ * a usable table. Called by atoll_pick; call it yourself before reading table.ring[].tries.
+ */
+int atoll_balancer_refresh(atoll_balancer_t *balancer);
+
+/*
+ * The next peer for a request, into walk->peer. now_ms: CLOCK_MONOTONIC milliseconds.
+ * A peer that was given before is not given again in the same ring, as in nginx.
+ */
+int atoll_pick(atoll_balancer_t *balancer, atoll_walk_t *walk, uint64_t now_ms);
+
+/*
+ * Reports how the peer picked last did (nginx: ngx_http_upstream_free_round_robin_peer). Clears walk->peer; a second
+ * call does nothing. failed: a real failure, for max_fails.
+ */
+void atoll_done(atoll_balancer_t *balancer, atoll_walk_t *walk, uint64_t now_ms, int failed);
+
+/*
+ * Who is asked first for a key now, without counting or changing anything: the owner among the eligible. NULL for none.
+ * point is where its walk starts.
+ */
+const atoll_peer_t *atoll_owner(atoll_balancer_t *balancer, uint32_t hash, uint64_t now_ms);
+
+#endif

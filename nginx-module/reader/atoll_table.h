@@ -1,0 +1,60 @@
+/*
+ * A published table, validated once and then looked up in about the time of two cache misses.
+ * Twin: io.atoll.core.table.Table (and its Java lookup).
+ */
+#ifndef ATOLL_TABLE_H
+#define ATOLL_TABLE_H
+
+#include "atoll_zone.h"
+
+enum {
+    ATOLL_TABLE_OK = 0,
+    ATOLL_TABLE_NONE,      /* the upstream has published nothing yet */
+    ATOLL_TABLE_TORN,      /* it changed while it was read; try again */
+    ATOLL_TABLE_INVALID    /* its bytes contradict themselves */
+};
+
+#define ATOLL_NO_POINT UINT32_MAX
+
+typedef struct {
+    const atoll_point_record_t  *points;
+    const uint32_t              *buckets;
+    uint32_t                     point_count;   /* 0: an empty ring */
+    uint32_t                     bucket_shift;  /* 1 to 31 */
+    uint32_t                     first_group, group_count;
+    uint32_t                     first_peer, peer_count;
+    uint32_t                     tries;         /* peers without DOWN */
+} atoll_ring_t;
+
+/* Counts and offsets are copies made at validation: bytes that change later cannot move a bound. */
+typedef struct {
+    const atoll_table_record_t       *head;
+    uint64_t                          sequence;      /* of the head when it was validated */
+    uint64_t                          config_epoch;
+    atoll_ring_t                      ring[ATOLL_RING_COUNT_];
+    const atoll_group_record_t       *groups;
+    uint32_t                          group_count;
+    const atoll_table_peer_record_t  *peers;
+    uint32_t                          peer_count;
+    int                               single;
+} atoll_table_t;
+
+/*
+ * Validates the active table of an upstream: bounds, order of the points, buckets, groups, peers, slots, checksum.
+ * Cost: one pass over it. slot_count bounds table_peer.slot. Returns ATOLL_TABLE_*.
+ */
+int atoll_table_open(atoll_table_t *table, const atoll_zone_t *zone, uint32_t upstream);
+
+/* The same for length bytes anywhere (a compiler's output before it is published: slots are not looked at). */
+int atoll_table_check(atoll_table_t *table, const void *memory, size_t length);
+
+/* 1 while the table's bytes are those that were validated (acquire; call it after what was read from them). */
+int atoll_table_is_current(const atoll_table_t *table);
+
+/*
+ * Index of the first point with hash >= the key's, 0 past the last (nginx: ngx_http_upstream_find_chash_point, modulo
+ * the number). ATOLL_NO_POINT for an empty ring or torn buckets.
+ */
+uint32_t atoll_ring_find(const atoll_ring_t *ring, uint32_t hash);
+
+#endif

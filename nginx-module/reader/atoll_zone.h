@@ -1,0 +1,69 @@
+/*
+ * The zone as a process sees it: one mapping, checked once, then plain pointers to its sections.
+ *
+ * Pure C11, no nginx, no allocation, no system call. Nothing read from the zone is trusted: each count and offset is
+ * bounded by the mapping before it is used, here and again wherever a record refers to another.
+ * Twin: io.atoll.core.zone.Zone.
+ */
+#ifndef ATOLL_ZONE_H
+#define ATOLL_ZONE_H
+
+#include "atoll_layout.h"
+
+typedef struct {
+    unsigned char                 *base;
+    size_t                         length;      /* of the mapping; never the header's word for it */
+    atoll_header_record_t         *header;
+    atoll_upstream_record_t       *upstreams;
+    uint32_t                       upstream_count;
+    atoll_peer_state_record_t     *states;      /* by slot */
+    atoll_peer_identity_record_t  *identities;  /* by slot */
+    uint32_t                       peer_count;  /* slots */
+    unsigned char                 *rows;
+    uint32_t                       row_count;
+    uint32_t                       row_size;
+    uint64_t                       tables_offset;
+    uint64_t                       tables_length;
+} atoll_zone_t;
+
+/* A worker's counters: in its row of the zone, or in memory of its own when every row is taken. */
+typedef struct {
+    atoll_row_record_t           *head;
+    atoll_row_upstream_record_t  *upstreams;    /* by index of upstream */
+    atoll_row_peer_record_t      *peers;        /* by slot */
+} atoll_row_t;
+
+/*
+ * Checks what is mapped at base and fills zone in. Returns ATOLL_ATTACH_OK or the named reason; zone is valid for OK
+ * only. The checks come in the order of the enum, so that a foreign file is BAD_MAGIC however short it is, unless it is
+ * shorter than the magic itself.
+ */
+int atoll_zone_attach(atoll_zone_t *zone, void *base, size_t length);
+
+/* "OK", "AWAIT_READY", ...; "UNKNOWN" for anything else. */
+const char *atoll_attach_name(int result);
+
+/* Index of the upstream of that name whose state is USED, or -1. Only names of up to 128 bytes can be found. */
+int atoll_zone_find_upstream(const atoll_zone_t *zone, const void *name, size_t length);
+
+/* Row number i; i < zone->row_count. */
+atoll_row_t atoll_zone_row(const atoll_zone_t *zone, uint32_t i);
+
+/* Bytes that a row takes in a zone of that many upstreams and slots (a multiple of 64). */
+size_t atoll_row_size(uint32_t upstreams, uint32_t peers);
+
+/* Splits row_size() bytes at memory (64-byte aligned) into the parts of a row. */
+atoll_row_t atoll_row_at(void *memory, uint32_t upstreams);
+
+/*
+ * Gives the calling worker a row: a free one, or one whose owner is_alive() says is gone. Claimed with one
+ * compare-and-set, so two workers never share a row. Counters carry on from the former owner; its in-flight counts
+ * are set to 0. Also clears the in-flight counts of every other dead row. Returns 1, or 0 when all rows are taken.
+ */
+int atoll_row_claim(atoll_row_t *row, const atoll_zone_t *zone, uint64_t pid, uint64_t start, uint64_t config_epoch,
+                    int (*is_alive)(uint64_t pid, uint64_t start, void *data), void *data);
+
+/* Requests at a slot over all rows. A row of a dead worker counts until a claim has cleared it. */
+uint64_t atoll_zone_inflight(const atoll_zone_t *zone, uint32_t slot);
+
+#endif

@@ -1,0 +1,74 @@
+/*
+ * The zone as the nginx master writes it: create, lay out, give slots to peers by name, publish tables.
+ *
+ * Pure POSIX C11, no nginx. Called by the master only, at configuration time; may allocate, may block on the file
+ * system, never waits for another process. Two steps, so that a configuration that fails later leaves no trace:
+ *
+ *   prepare   everything that can fail: opens or creates (under a temporary name, fully allocated), checks that the
+ *             tables fit, checks who owns the file
+ *   commit    cannot fail: renames a new file into place, copies what the old one knew, publishes
+ *   abandon   instead of commit: removes what prepare made
+ */
+#ifndef ATOLL_ZONE_WRITER_H
+#define ATOLL_ZONE_WRITER_H
+
+#include <sys/types.h>
+
+#include "../reader/atoll_table.h"
+
+/* An upstream to publish: its settings and its compiled table (in a compile region), with the address of each peer. */
+typedef struct {
+    const void           *sockaddr;         /* struct sockaddr */
+    uint32_t              socklen;
+    const char           *address;          /* as nginx prints it */
+    uint32_t              address_length;
+    const char           *server;
+    uint32_t              server_length;
+    uint32_t              weight;
+    uint32_t              flags;            /* ATOLL_PEER_FLAG_* */
+} atoll_writer_peer_t;
+
+typedef struct {
+    const atoll_upstream_record_t  *settings;   /* state, published and buffer_* are ignored */
+    const void                     *table;
+    size_t                          table_length;
+    const atoll_writer_peer_t      *peers;      /* by table_peer.source */
+    uint32_t                        peer_count;
+} atoll_writer_upstream_t;
+
+typedef struct {
+    const char                     *path;
+    size_t                          size;       /* of the file, bytes */
+    gid_t                           group;      /* of the file, when the caller is root */
+    const char                     *node;       /* name of this node; "" when not known */
+    uint64_t                        now_ms;     /* CLOCK_MONOTONIC */
+    const atoll_writer_upstream_t  *upstreams;
+    uint32_t                        upstream_count;
+} atoll_writer_request_t;
+
+typedef struct {
+    atoll_zone_t   zone;          /* mapped, shared; valid after commit */
+    uint64_t       config_epoch;  /* of this configuration, after commit */
+    int            created;       /* 1: a new file took the place of none or of an unusable one */
+    int            replaced;      /* attach result of the file that was replaced, ATOLL_ATTACH_OK for a change of size */
+    void          *state;         /* the writer's own */
+} atoll_writer_t;
+
+#define ATOLL_WRITER_ERROR 1024
+
+/*
+ * Returns 0, or -1 with one clear sentence in error: what, where, expected, how to mend. check_only (nginx -t): tells
+ * what prepare would tell and leaves nothing behind; commit must not follow.
+ */
+int atoll_writer_prepare(atoll_writer_t *writer, const atoll_writer_request_t *request, int check_only,
+                         char error[ATOLL_WRITER_ERROR]);
+void atoll_writer_commit(atoll_writer_t *writer, const atoll_writer_request_t *request);
+void atoll_writer_abandon(atoll_writer_t *writer);
+
+/* Unmaps. Workers that inherited the mapping keep theirs. */
+void atoll_writer_close(atoll_writer_t *writer);
+
+/* Start time of a process (field 22 of /proc/PID/stat), 0 when it is gone. */
+uint64_t atoll_process_start(uint64_t pid);
+
+#endif

@@ -49,8 +49,11 @@ typedef struct {
 typedef struct {
     atoll_zone_t   zone;          /* mapped, shared; valid after commit */
     uint64_t       config_epoch;  /* of this configuration, after commit */
-    int            created;       /* 1: a new file took the place of none or of an unusable one */
-    int            replaced;      /* attach result of the file that was replaced, ATOLL_ATTACH_OK for a change of size */
+    int            created;       /* 1: a new file took the place of none, of an unusable one, or of one that was full */
+    int            replaced;      /* attach result of the file that was replaced; ATOLL_ATTACH_OK when there was none, or
+                                     when its states were carried over (other size, full, made in another boot) */
+    int            rename_errno;  /* after commit: not 0 when the folder went away under the new file, so that nginx has
+                                     its zone but nobody else can find it */
     void          *state;         /* the writer's own */
 } atoll_writer_t;
 
@@ -65,10 +68,17 @@ int atoll_writer_prepare(atoll_writer_t *writer, const atoll_writer_request_t *r
 void atoll_writer_commit(atoll_writer_t *writer, const atoll_writer_request_t *request);
 void atoll_writer_abandon(atoll_writer_t *writer);
 
+/*
+ * Names the process that owns the file, for the refusal of a second nginx. commit names its caller; in daemon mode that
+ * process ends and its child is the master, so each worker names its parent when it starts. Does nothing once a newer
+ * configuration than config_epoch was published (a binary upgrade: the file is the new master's).
+ */
+void atoll_writer_own(atoll_zone_t *zone, uint64_t pid, uint64_t config_epoch);
+
 /* Unmaps. Workers that inherited the mapping keep theirs. */
 void atoll_writer_close(atoll_writer_t *writer);
 
-/* Start time of a process (field 22 of /proc/PID/stat), 0 when it is gone. */
+/* Start time of a process (field 22 of /proc/PID/stat), 0 when it is gone or a zombie. */
 uint64_t atoll_process_start(uint64_t pid);
 
 #endif

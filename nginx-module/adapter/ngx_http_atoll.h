@@ -1,0 +1,110 @@
+/*
+ * The nginx side of Atoll: what the files of this folder share.
+ *
+ *   ngx_http_atoll_module.c    the module: life of a configuration and of a worker
+ *   ngx_http_atoll_conf.c      directives
+ *   ngx_http_atoll_publish.c   from parsed upstreams to a compiled, prepared, committed zone (master)
+ *   ngx_http_atoll_balancer.c  peer.init, get, free (worker)
+ *   ngx_http_atoll_variables.c $atoll_owner, $atoll_node
+ *   ngx_http_atoll_status.c    atoll_status
+ */
+#ifndef NGX_HTTP_ATOLL_H
+#define NGX_HTTP_ATOLL_H
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "../compiler/atoll_compile.h"
+#include "../reader/atoll_balance.h"
+#include "../writer/atoll_zone_writer.h"
+
+#if !(NGX_HAVE_CLOCK_MONOTONIC)
+#error "Atoll needs an nginx whose ngx_current_msec is CLOCK_MONOTONIC"
+#endif
+
+#define NGX_HTTP_ATOLL_ZONE_PATH  "/run/atoll/atoll.zone"
+#define NGX_HTTP_ATOLL_ZONE_SIZE  (8 * 1024 * 1024)
+#define NGX_HTTP_ATOLL_PANIC      50
+
+
+/* An upstream { } block. */
+typedef struct {
+    ngx_http_complex_value_t        key;         /* value.data NULL: no `atoll` here */
+    atoll_upstream_record_t         settings;    /* as it goes to the zone */
+    ngx_str_t                       orphan;      /* a directive that wants `atoll` in the same block */
+    ngx_http_upstream_srv_conf_t   *upstream;
+    ngx_http_upstream_rr_peers_t   *peers;       /* as nginx resolved them */
+    ngx_uint_t                      peer_count;  /* primary and backup */
+    atoll_balancer_t                balancer;    /* this worker's */
+} ngx_http_atoll_srv_conf_t;
+
+
+typedef struct {
+    ngx_str_t                 zone_path;
+    size_t                    zone_size;
+    ngx_str_t                 java_home;
+    ngx_str_t                 java_lib;
+    ngx_msec_t                java_timeout;
+    ngx_str_t                 node;             /* never empty after init_module */
+
+    ngx_array_t               upstreams;        /* of ngx_http_atoll_srv_conf_t *, with `atoll` */
+
+    /* master: between postconfiguration and init_module */
+    atoll_compile_region_t    region;
+    atoll_writer_request_t    request;
+    atoll_writer_t            writer;
+    unsigned                  compiled:1;       /* region is mapped */
+    unsigned                  prepared:1;
+    unsigned                  committed:1;
+
+    /* worker */
+    atoll_row_t               row;
+} ngx_http_atoll_main_conf_t;
+
+
+/* What this worker keeps of a peer, behind atoll_peer_t.session. */
+typedef struct {
+    ngx_str_t           name;                   /* for $upstream_addr: outlives the request */
+#if (NGX_HTTP_SSL)
+    ngx_ssl_session_t  *ssl_session;
+#endif
+} ngx_http_atoll_peer_t;
+
+
+/* A request at an upstream of ours; also the request's module context. */
+typedef struct {
+    /* the round robin data must be first: the fallback hands it to stock functions */
+    ngx_http_upstream_rr_peer_data_t   rrp;
+    atoll_walk_t                       walk;
+    ngx_http_atoll_srv_conf_t         *conf;
+    ngx_http_request_t                *request;
+    unsigned                           fallback:1;
+} ngx_http_atoll_request_t;
+
+
+/* ngx_http_atoll_conf.c */
+extern ngx_command_t  ngx_http_atoll_commands[];
+void *ngx_http_atoll_create_main_conf(ngx_conf_t *cf);
+char *ngx_http_atoll_init_main_conf(ngx_conf_t *cf, void *conf);
+void *ngx_http_atoll_create_srv_conf(ngx_conf_t *cf);
+ngx_int_t ngx_http_atoll_check_upstreams(ngx_conf_t *cf);
+
+/* ngx_http_atoll_publish.c */
+ngx_int_t ngx_http_atoll_prepare(ngx_conf_t *cf, ngx_http_atoll_main_conf_t *amcf);
+void ngx_http_atoll_commit(ngx_cycle_t *cycle, ngx_http_atoll_main_conf_t *amcf);
+
+/* ngx_http_atoll_balancer.c */
+ngx_int_t ngx_http_atoll_init_upstream(ngx_conf_t *cf, ngx_http_upstream_srv_conf_t *us);
+void ngx_http_atoll_init_balancers(ngx_http_atoll_main_conf_t *amcf);
+
+/* ngx_http_atoll_variables.c */
+ngx_int_t ngx_http_atoll_add_variables(ngx_conf_t *cf);
+void ngx_http_atoll_find_node(ngx_cycle_t *cycle, ngx_http_atoll_main_conf_t *amcf);
+
+/* ngx_http_atoll_status.c */
+char *ngx_http_atoll_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+extern ngx_module_t  ngx_http_atoll_module;
+
+#endif

@@ -1,0 +1,337 @@
+/*
+ * The balancer as nginx calls it. The choice itself is the reader's (atoll_pick, atoll_done); here are the key, the
+ * connection, TLS sessions, and the fallback to stock round robin when the zone has no usable table.
+ */
+
+#include "ngx_http_atoll.h"
+
+
+static ngx_int_t ngx_http_atoll_init_peer(ngx_http_request_t *r, ngx_http_upstream_srv_conf_t *us);
+static ngx_int_t ngx_http_atoll_get_peer(ngx_peer_connection_t *pc, void *data);
+static void ngx_http_atoll_free_peer(ngx_peer_connection_t *pc, void *data, ngx_uint_t state);
+static ngx_int_t ngx_http_atoll_fall_back(ngx_http_atoll_request_t *ar, ngx_peer_connection_t *pc);
+static ngx_http_atoll_peer_t *ngx_http_atoll_peer(atoll_peer_t *peer, ngx_log_t *log);
+static void *ngx_http_atoll_worker_alloc(size_t size, void *data);
+static void *ngx_http_atoll_request_alloc(size_t size, void *data);
+
+#if (NGX_HTTP_SSL)
+static ngx_int_t ngx_http_atoll_set_session(ngx_peer_connection_t *pc, void *data);
+static void ngx_http_atoll_save_session(ngx_peer_connection_t *pc, void *data);
+#endif
+
+
+ngx_int_t
+ngx_http_atoll_init_upstream(ngx_conf_t *cf, ngx_http_upstream_srv_conf_t *us)
+{
+    ngx_http_atoll_srv_conf_t   *ascf, **ascfp;
+    ngx_http_atoll_main_conf_t  *amcf;
+
+    if (ngx_http_upstream_init_round_robin(cf, us) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    us->peer.init = ngx_http_atoll_init_peer;
+
+    amcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_atoll_module);
+    ascf = ngx_http_conf_upstream_srv_conf(us, ngx_http_atoll_module);
+
+    ascf->peers = us->peer.data;
+
+    ascfp = ngx_array_push(&amcf->upstreams);
+    if (ascfp == NULL) {
+        return NGX_ERROR;
+    }
+
+    *ascfp = ascf;
+
+    return NGX_OK;
+}
+
+
+/* A worker's start. An upstream that is not found in the zone stays on the fallback. */
+void
+ngx_http_atoll_init_balancers(ngx_http_atoll_main_conf_t *amcf)
+{
+    int                          index;
+    ngx_uint_t                   i;
+    atoll_balancer_t            *balancer;
+    ngx_http_atoll_srv_conf_t  **ascfp;
+
+    ascfp = amcf->upstreams.elts;
+
+    for (i = 0; i < amcf->upstreams.nelts; i++) {
+
+        balancer = &ascfp[i]->balancer;
+        ngx_memzero(balancer, sizeof(atoll_balancer_t));
+
+        index = atoll_zone_find_upstream(&amcf->writer.zone, ascfp[i]->upstream->host.data, ascfp[i]->upstream->host.len);
+
+        if (index < 0) {
+            ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0, "atoll_zone \"%V\": no upstream \"%V\" there; stock round robin serves it",
+                          &amcf->zone_path, &ascfp[i]->upstream->host);
+            continue;
+        }
+
+        balancer->zone = &amcf->writer.zone;
+        balancer->row = amcf->row;
+        balancer->upstream = index;
+        balancer->config_epoch = amcf->writer.config_epoch;
+        balancer->allocate = ngx_http_atoll_worker_alloc;
+    }
+}
+
+
+static ngx_int_t
+ngx_http_atoll_init_peer(ngx_http_request_t *r, ngx_http_upstream_srv_conf_t *us)
+{
+    ngx_str_t                   key;
+    ngx_http_upstream_t        *u;
+    ngx_http_atoll_request_t   *ar;
+    ngx_http_atoll_srv_conf_t  *ascf;
+
+    ascf = ngx_http_conf_upstream_srv_conf(us, ngx_http_atoll_module);
+
+    ar = ngx_palloc(r->pool, sizeof(ngx_http_atoll_request_t));
+    if (ar == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_complex_value(r, &ascf->key, &key) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, r->connection->log, 0, "atoll key:\"%V\"", &key);
+
+    ar->conf = ascf;
+    ar->request = r;
+    ar->fallback = 0;
+
+    atoll_walk_init(&ar->walk, ngx_crc32_long(key.data, key.len), key.len != 0);
+
+    ar->walk.allocate = ngx_http_atoll_request_alloc;
+    ar->walk.data = r->pool;
+
+    u = r->upstream;
+    ngx_http_set_ctx(r, ar, ngx_http_atoll_module);
+
+    u->peer.data = ar;
+    u->peer.get = ngx_http_atoll_get_peer;
+    u->peer.free = ngx_http_atoll_free_peer;
+#if (NGX_HTTP_SSL)
+    u->peer.set_session = ngx_http_atoll_set_session;
+    u->peer.save_session = ngx_http_atoll_save_session;
+#endif
+
+    if (ascf->balancer.zone == NULL || !atoll_balancer_refresh(&ascf->balancer)) {
+        return ngx_http_atoll_fall_back(ar, &u->peer);
+    }
+
+    u->peer.tries = ascf->balancer.table.ring[ATOLL_RING_PRIMARY].tries
+                    + ascf->balancer.table.ring[ATOLL_RING_BACKUPS].tries;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_atoll_get_peer(ngx_peer_connection_t *pc, void *data)
+{
+    ngx_http_atoll_request_t  *ar = data;
+
+    atoll_peer_t           *peer;
+    ngx_http_atoll_peer_t  *ap;
+
+    if (ar->fallback) {
+        return ngx_http_upstream_get_round_robin_peer(pc, &ar->rrp);
+    }
+
+    pc->cached = 0;
+    pc->connection = NULL;
+
+    switch (atoll_pick(&ar->conf->balancer, &ar->walk, ngx_current_msec)) {
+
+    case ATOLL_PICK_OK:
+        break;
+
+    case ATOLL_PICK_NONE:
+        pc->name = &ar->conf->upstream->host;
+        return NGX_BUSY;
+
+    default: /* ATOLL_PICK_FALLBACK */
+
+        if (ngx_http_atoll_fall_back(ar, pc) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        return ngx_http_upstream_get_round_robin_peer(pc, &ar->rrp);
+    }
+
+    peer = ar->walk.peer;
+
+    ap = ngx_http_atoll_peer(peer, pc->log);
+    if (ap == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, pc->log, 0, "atoll peer: \"%V\", hash:%uD, pick:%uD",
+                   &ap->name, ar->walk.hash, ar->walk.picks);
+
+    pc->sockaddr = (struct sockaddr *) peer->sockaddr;
+    pc->socklen = peer->socklen;
+    pc->name = &ap->name;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_atoll_free_peer(ngx_peer_connection_t *pc, void *data, ngx_uint_t state)
+{
+    ngx_http_atoll_request_t  *ar = data;
+
+    atoll_peer_t      *peer;
+    atoll_balancer_t  *balancer;
+
+    if (ar->fallback && ar->walk.peer == NULL) {
+        ngx_http_upstream_free_round_robin_peer(pc, &ar->rrp, state);
+        return;
+    }
+
+    peer = ar->walk.peer;
+    balancer = &ar->conf->balancer;
+
+    atoll_done(balancer, &ar->walk, ngx_current_msec, (state & NGX_PEER_FAILED) != 0);
+
+    if (balancer->table.single) {
+        pc->tries = 0;
+        return;
+    }
+
+    if ((state & NGX_PEER_FAILED) && peer
+        && atomic_load_explicit(&balancer->zone->states[peer->slot].reason[ATOLL_REASON_PASSIVE], memory_order_relaxed)
+           > ngx_current_msec)
+    {
+        ngx_log_error(NGX_LOG_WARN, pc->log, 0, "upstream server temporarily disabled");
+    }
+
+    if (pc->tries) {
+        pc->tries--;
+    }
+}
+
+
+/* Stock weighted round robin over the peers of nginx.conf, from here to the end of the request. */
+static ngx_int_t
+ngx_http_atoll_fall_back(ngx_http_atoll_request_t *ar, ngx_peer_connection_t *pc)
+{
+    ngx_http_request_t     *r = ar->request;
+    ngx_peer_connection_t   saved;
+
+    ngx_log_debug0(NGX_LOG_DEBUG_HTTP, r->connection->log, 0, "atoll: no usable table, stock round robin");
+
+    saved = r->upstream->peer;
+    r->upstream->peer.data = &ar->rrp;
+
+    if (ngx_http_upstream_init_round_robin_peer(r, ar->conf->upstream) != NGX_OK) {
+        r->upstream->peer = saved;
+        return NGX_ERROR;
+    }
+
+    if (ar->walk.picks == 0) {
+        saved.tries = r->upstream->peer.tries;
+    }
+
+    r->upstream->peer = saved;
+    ar->fallback = 1;
+
+    return NGX_OK;
+}
+
+
+static ngx_http_atoll_peer_t *
+ngx_http_atoll_peer(atoll_peer_t *peer, ngx_log_t *log)
+{
+    ngx_http_atoll_peer_t  *ap;
+
+    ap = peer->session;
+
+    if (ap == NULL) {
+        ap = ngx_calloc(sizeof(ngx_http_atoll_peer_t), log);
+        if (ap == NULL) {
+            return NULL;
+        }
+
+        ap->name.data = (u_char *) peer->address;
+        ap->name.len = peer->address_length;
+        peer->session = ap;
+    }
+
+    return ap;
+}
+
+
+static void *
+ngx_http_atoll_worker_alloc(size_t size, void *data)
+{
+    return ngx_alloc(size, ngx_cycle->log);
+}
+
+
+static void *
+ngx_http_atoll_request_alloc(size_t size, void *data)
+{
+    return ngx_palloc(data, size);
+}
+
+
+#if (NGX_HTTP_SSL)
+
+static ngx_int_t
+ngx_http_atoll_set_session(ngx_peer_connection_t *pc, void *data)
+{
+    ngx_http_atoll_request_t  *ar = data;
+
+    ngx_http_atoll_peer_t  *ap;
+
+    if (ar->walk.peer == NULL) {
+        return NGX_OK;
+    }
+
+    ap = ar->walk.peer->session;
+
+    if (ap == NULL || ap->ssl_session == NULL) {
+        return NGX_OK;
+    }
+
+    return ngx_ssl_set_session(pc->connection, ap->ssl_session);
+}
+
+
+static void
+ngx_http_atoll_save_session(ngx_peer_connection_t *pc, void *data)
+{
+    ngx_http_atoll_request_t  *ar = data;
+
+    ngx_ssl_session_t      *session;
+    ngx_http_atoll_peer_t  *ap;
+
+    if (ar->walk.peer == NULL || ar->walk.peer->session == NULL) {
+        return;
+    }
+
+    session = ngx_ssl_get_session(pc->connection);
+
+    if (session == NULL) {
+        return;
+    }
+
+    ap = ar->walk.peer->session;
+
+    if (ap->ssl_session) {
+        ngx_ssl_free_session(ap->ssl_session);
+    }
+
+    ap->ssl_session = session;
+}
+
+#endif

@@ -1,0 +1,605 @@
+/* Directives. Strict: a value that is not understood stops the configuration, with the value and what was expected. */
+
+#include "ngx_http_atoll.h"
+
+
+static char *ngx_http_atoll_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+static char *ngx_http_atoll_java(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+static char *ngx_http_atoll(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+static char *ngx_http_atoll_probe(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+static char *ngx_http_atoll_slow_start(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+static char *ngx_http_atoll_panic(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+
+ngx_command_t  ngx_http_atoll_commands[] = {
+
+    { ngx_string("atoll_zone"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE12,
+      ngx_http_atoll_zone,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("atoll_java"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE123,
+      ngx_http_atoll_java,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("atoll_node"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_atoll_main_conf_t, node),
+      NULL },
+
+    { ngx_string("atoll"),
+      NGX_HTTP_UPS_CONF|NGX_CONF_TAKE12,
+      ngx_http_atoll,
+      NGX_HTTP_SRV_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("atoll_probe"),
+      NGX_HTTP_UPS_CONF|NGX_CONF_ANY,
+      ngx_http_atoll_probe,
+      NGX_HTTP_SRV_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("atoll_slow_start"),
+      NGX_HTTP_UPS_CONF|NGX_CONF_TAKE1,
+      ngx_http_atoll_slow_start,
+      NGX_HTTP_SRV_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("atoll_panic"),
+      NGX_HTTP_UPS_CONF|NGX_CONF_TAKE1,
+      ngx_http_atoll_panic,
+      NGX_HTTP_SRV_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("atoll_status"),
+      NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_http_atoll_status,
+      0,
+      0,
+      NULL },
+
+      ngx_null_command
+};
+
+
+void *
+ngx_http_atoll_create_main_conf(ngx_conf_t *cf)
+{
+    ngx_http_atoll_main_conf_t  *amcf;
+
+    amcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_atoll_main_conf_t));
+    if (amcf == NULL) {
+        return NULL;
+    }
+
+    amcf->zone_size = NGX_CONF_UNSET_SIZE;
+    amcf->java_timeout = NGX_CONF_UNSET_MSEC;
+
+    if (ngx_array_init(&amcf->upstreams, cf->pool, 4, sizeof(ngx_http_atoll_srv_conf_t *)) != NGX_OK) {
+        return NULL;
+    }
+
+    return amcf;
+}
+
+
+char *
+ngx_http_atoll_init_main_conf(ngx_conf_t *cf, void *conf)
+{
+    ngx_http_atoll_main_conf_t  *amcf = conf;
+
+    ngx_conf_init_size_value(amcf->zone_size, NGX_HTTP_ATOLL_ZONE_SIZE);
+    ngx_conf_init_msec_value(amcf->java_timeout, 30000);
+
+    if (amcf->zone_path.data == NULL) {
+        ngx_str_set(&amcf->zone_path, NGX_HTTP_ATOLL_ZONE_PATH);
+    }
+
+    if (ngx_conf_full_name(cf->cycle, &amcf->zone_path, 0) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (amcf->node.len > sizeof(((atoll_header_record_t *) 0)->node)) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "atoll_node \"%V\": expected a name of up to 256 bytes", &amcf->node);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+void *
+ngx_http_atoll_create_srv_conf(ngx_conf_t *cf)
+{
+    ngx_http_atoll_srv_conf_t  *ascf;
+
+    ascf = ngx_pcalloc(cf->pool, sizeof(ngx_http_atoll_srv_conf_t));
+    if (ascf == NULL) {
+        return NULL;
+    }
+
+    ascf->settings.slow_start_ms = NGX_CONF_UNSET_UINT;
+    ascf->settings.panic_percent = NGX_CONF_UNSET_UINT;
+
+    return ascf;
+}
+
+
+/* Refuses directives that only mean something beside `atoll`. */
+ngx_int_t
+ngx_http_atoll_check_upstreams(ngx_conf_t *cf)
+{
+    ngx_uint_t                       i;
+    ngx_http_atoll_srv_conf_t       *ascf;
+    ngx_http_upstream_srv_conf_t   **uscfp;
+    ngx_http_upstream_main_conf_t   *umcf;
+
+    umcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_upstream_module);
+    uscfp = umcf->upstreams.elts;
+
+    for (i = 0; i < umcf->upstreams.nelts; i++) {
+
+        if (uscfp[i]->srv_conf == NULL) {
+            continue;
+        }
+
+        ascf = ngx_http_conf_upstream_srv_conf(uscfp[i], ngx_http_atoll_module);
+
+        if (ascf->orphan.len && ascf->upstream == NULL) {
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "\"%V\" needs \"atoll <key>\" in the same upstream \"%V\" in %s:%ui; another balancing method "
+                          "there takes its place", &ascf->orphan, &uscfp[i]->host, uscfp[i]->file_name, uscfp[i]->line);
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static char *
+ngx_http_atoll_invalid(ngx_conf_t *cf, ngx_str_t *value, const char *expected)
+{
+    ngx_str_t  *directive = cf->args->elts;
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "invalid parameter \"%V\" of \"%V\": expected %s", value, directive, expected);
+
+    return NGX_CONF_ERROR;
+}
+
+
+/* Whether value is "name=..."; the rest goes to *rest. */
+static ngx_uint_t
+ngx_http_atoll_option(ngx_str_t *value, const char *name, ngx_str_t *rest)
+{
+    size_t  len = ngx_strlen(name);
+
+    if (value->len < len + 1 || ngx_strncmp(value->data, name, len) != 0 || value->data[len] != '=') {
+        return 0;
+    }
+
+    rest->data = value->data + len + 1;
+    rest->len = value->len - len - 1;
+
+    return 1;
+}
+
+
+static char *
+ngx_http_atoll_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_atoll_main_conf_t  *amcf = conf;
+
+    ngx_str_t   *value, s;
+    ngx_uint_t   i;
+
+    if (amcf->zone_size != NGX_CONF_UNSET_SIZE) {
+        return "is duplicate";
+    }
+
+    amcf->zone_size = NGX_HTTP_ATOLL_ZONE_SIZE;
+    value = cf->args->elts;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        if (ngx_http_atoll_option(&value[i], "size", &s)) {
+
+            amcf->zone_size = ngx_parse_size(&s);
+
+            if (amcf->zone_size == (size_t) NGX_ERROR || amcf->zone_size < 1024 * 1024) {
+                return ngx_http_atoll_invalid(cf, &value[i], "size=<bytes>, 1m or more, as in size=8m");
+            }
+
+            continue;
+        }
+
+        if (amcf->zone_path.data == NULL && ngx_strlchr(value[i].data, value[i].data + value[i].len, '=') == NULL
+            && value[i].len)
+        {
+            amcf->zone_path = value[i];
+            continue;
+        }
+
+        return ngx_http_atoll_invalid(cf, &value[i], "[path] [size=<bytes>]");
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_atoll_java(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_atoll_main_conf_t  *amcf = conf;
+
+    ngx_str_t   *value, s;
+    ngx_int_t    ms;
+    ngx_uint_t   i;
+
+    if (amcf->java_home.data || amcf->java_lib.data || amcf->java_timeout != NGX_CONF_UNSET_MSEC) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        if (ngx_http_atoll_option(&value[i], "home", &amcf->java_home)
+            || ngx_http_atoll_option(&value[i], "lib", &amcf->java_lib))
+        {
+            continue;
+        }
+
+        if (ngx_http_atoll_option(&value[i], "timeout", &s)) {
+
+            ms = ngx_parse_time(&s, 0);
+
+            if (ms == NGX_ERROR || ms < 100 || ms > 600000) {
+                return ngx_http_atoll_invalid(cf, &value[i], "timeout=<time>, 100ms to 10m");
+            }
+
+            amcf->java_timeout = ms;
+            continue;
+        }
+
+        return ngx_http_atoll_invalid(cf, &value[i], "[home=<JDK folder>] [lib=<folder of atoll-core.jar>] [timeout=<time>]");
+    }
+
+    if (amcf->java_home.data && ngx_conf_full_name(cf->cycle, &amcf->java_home, 0) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (amcf->java_lib.data && ngx_conf_full_name(cf->cycle, &amcf->java_lib, 0) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_atoll(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_atoll_srv_conf_t  *ascf = conf;
+
+    ngx_str_t                         *value;
+    ngx_http_upstream_srv_conf_t      *uscf;
+    ngx_http_compile_complex_value_t   ccv;
+
+    if (ascf->upstream) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (cf->args->nelts == 3 && ngx_strcmp(value[2].data, "ketama") != 0) {
+        return ngx_http_atoll_invalid(cf, &value[2], "<key> [ketama]");
+    }
+
+    ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
+
+    ccv.cf = cf;
+    ccv.value = &value[1];
+    ccv.complex_value = &ascf->key;
+
+    if (ngx_http_compile_complex_value(&ccv) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    uscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_upstream_module);
+
+    if (uscf->host.len > sizeof(ascf->settings.name)) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "\"atoll\": the upstream's name is %uz bytes long, expected up to 128",
+                           uscf->host.len);
+        return NGX_CONF_ERROR;
+    }
+
+    if (uscf->peer.init_upstream) {
+        ngx_conf_log_error(NGX_LOG_WARN, cf, 0, "load balancing method redefined");
+    }
+
+    ascf->upstream = uscf;
+    uscf->peer.init_upstream = ngx_http_atoll_init_upstream;
+
+    uscf->flags = NGX_HTTP_UPSTREAM_CREATE
+                  |NGX_HTTP_UPSTREAM_WEIGHT
+                  |NGX_HTTP_UPSTREAM_MAX_CONNS
+                  |NGX_HTTP_UPSTREAM_MAX_FAILS
+                  |NGX_HTTP_UPSTREAM_FAIL_TIMEOUT
+                  |NGX_HTTP_UPSTREAM_DOWN
+                  |NGX_HTTP_UPSTREAM_BACKUP;
+
+    return NGX_CONF_OK;
+}
+
+
+/* "200-399", "200", "200-299,404": pairs of first and last. */
+static ngx_int_t
+ngx_http_atoll_expect(atoll_upstream_record_t *settings, ngx_str_t *s)
+{
+    u_char     *p, *end, *comma, *dash;
+    ngx_int_t   first, last;
+
+    end = s->data + s->len;
+    settings->probe_expect_count = 0;
+
+    for (p = s->data; p < end; p = comma + 1) {
+
+        comma = ngx_strlchr(p, end, ',');
+        if (comma == NULL) {
+            comma = end;
+        }
+
+        dash = ngx_strlchr(p, comma, '-');
+
+        first = ngx_atoi(p, (dash ? dash : comma) - p);
+        last = dash ? ngx_atoi(dash + 1, comma - dash - 1) : first;
+
+        if (first < 100 || last > 599 || first > last || settings->probe_expect_count == ATOLL_EXPECT_CAPACITY) {
+            return NGX_ERROR;
+        }
+
+        settings->probe_expect[2 * settings->probe_expect_count] = first;
+        settings->probe_expect[2 * settings->probe_expect_count + 1] = last;
+        settings->probe_expect_count++;
+    }
+
+    return settings->probe_expect_count ? NGX_OK : NGX_ERROR;
+}
+
+
+/* A number or time option of a probe: where it goes, its range, and what to say when it is wrong. */
+typedef struct {
+    const char  *name;
+    size_t       offset;
+    ngx_uint_t   time;
+    ngx_int_t    least;
+    ngx_int_t    most;
+    const char  *expected;
+} ngx_http_atoll_number_t;
+
+static ngx_http_atoll_number_t  ngx_http_atoll_probe_numbers[] = {
+    { "interval", offsetof(atoll_upstream_record_t, probe_interval_ms), 1, 10, 3600000, "interval=<time>, 10ms to 1h" },
+    { "timeout", offsetof(atoll_upstream_record_t, probe_timeout_ms), 1, 1, 600000, "timeout=<time>, 1ms to 10m" },
+    { "rise", offsetof(atoll_upstream_record_t, probe_rise), 0, 1, 1000, "rise=<number>, 1 to 1000" },
+    { "fall", offsetof(atoll_upstream_record_t, probe_fall), 0, 1, 1000, "fall=<number>, 1 to 1000" },
+    { "port", offsetof(atoll_upstream_record_t, probe_port), 0, 1, 65535, "port=<number>, 1 to 65535" },
+    { NULL, 0, 0, 0, 0, NULL }
+};
+
+
+/* A text option of a probe, copied into the settings. */
+typedef struct {
+    const char  *name;
+    size_t       offset;
+    size_t       length_offset;
+    size_t       capacity;
+    const char  *expected;
+} ngx_http_atoll_text_t;
+
+#define ngx_http_atoll_text(name, expected)                                   \
+    { #name, offsetof(atoll_upstream_record_t, probe_##name),                 \
+      offsetof(atoll_upstream_record_t, probe_##name##_length),               \
+      sizeof(((atoll_upstream_record_t *) 0)->probe_##name), expected }
+
+static ngx_http_atoll_text_t  ngx_http_atoll_probe_texts[] = {
+    ngx_http_atoll_text(uri, "uri=/<path>, up to 512 bytes, without blanks"),
+    ngx_http_atoll_text(match, "match=<text>, 1 to 256 bytes"),
+    ngx_http_atoll_text(host, "host=<name>, 1 to 256 bytes, without blanks"),
+    { NULL, 0, 0, 0, NULL }
+};
+
+
+/* Handles value when it is a number or text option: NGX_DECLINED when it is neither. *expected: set for NGX_ERROR. */
+static ngx_int_t
+ngx_http_atoll_probe_option(atoll_upstream_record_t *settings, ngx_str_t *value, const char **expected)
+{
+    u_char                   *p, *base = (u_char *) settings;
+    ngx_int_t                 n;
+    ngx_str_t                 s;
+    ngx_uint_t                i, blank;
+    ngx_http_atoll_text_t    *t;
+    ngx_http_atoll_number_t  *o;
+
+    for (o = ngx_http_atoll_probe_numbers; o->name; o++) {
+
+        if (ngx_http_atoll_option(value, o->name, &s)) {
+            *expected = o->expected;
+            n = o->time ? ngx_parse_time(&s, 0) : ngx_atoi(s.data, s.len);
+
+            if (n == NGX_ERROR || n < o->least || n > o->most) {
+                return NGX_ERROR;
+            }
+
+            *(uint32_t *) (void *) (base + o->offset) = n;
+            return NGX_OK;
+        }
+    }
+
+    for (t = ngx_http_atoll_probe_texts; t->name; t++) {
+
+        if (ngx_http_atoll_option(value, t->name, &s)) {
+            *expected = t->expected;
+            blank = 0;
+
+            for (i = 0; i < s.len; i++) {
+                blank |= (s.data[i] <= ' ' || s.data[i] == 0x7f);
+            }
+
+            if (s.len == 0 || s.len > t->capacity
+                || (blank && t->name[0] != 'm')
+                || (t->name[0] == 'u' && s.data[0] != '/'))
+            {
+                return NGX_ERROR;
+            }
+
+            p = ngx_cpymem(base + t->offset, s.data, s.len);
+            ngx_memzero(p, t->capacity - s.len);
+            *(uint32_t *) (void *) (base + t->length_offset) = s.len;
+            return NGX_OK;
+        }
+    }
+
+    return NGX_DECLINED;
+}
+
+
+static char *
+ngx_http_atoll_probe(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_atoll_srv_conf_t  *ascf = conf;
+
+    ngx_int_t                 rc;
+    ngx_str_t                *value, s;
+    ngx_uint_t                i;
+    const char               *expected;
+    atoll_upstream_record_t  *p;
+
+    p = &ascf->settings;
+
+    if (p->probe_kind != ATOLL_PROBE_KIND_NONE) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+    ascf->orphan = value[0];
+
+    p->probe_kind = ATOLL_PROBE_KIND_HTTP;
+    p->probe_interval_ms = 1000;
+    p->probe_timeout_ms = 500;
+    p->probe_rise = 2;
+    p->probe_fall = 3;
+    p->probe_expect_count = 1;
+    p->probe_expect[0] = 200;
+    p->probe_expect[1] = 399;
+    p->probe_uri_length = 1;
+    p->probe_uri[0] = '/';
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        if (i == 1 && ngx_strcmp(value[i].data, "http") == 0) {
+            continue;
+        }
+
+        if (i == 1 && ngx_strcmp(value[i].data, "tcp") == 0) {
+            p->probe_kind = ATOLL_PROBE_KIND_TCP;
+            continue;
+        }
+
+        if (ngx_strcmp(value[i].data, "tls") == 0) {
+            p->probe_tls = 1;
+            continue;
+        }
+
+        if (ngx_http_atoll_option(&value[i], "expect", &s)) {
+
+            if (ngx_http_atoll_expect(p, &s) != NGX_OK) {
+                return ngx_http_atoll_invalid(cf, &value[i],
+                                              "expect=<status>[-<status>][,...], 100 to 599, up to 8 ranges, as in expect=200-299,404");
+            }
+
+            continue;
+        }
+
+        expected = "[http|tcp] [uri=] [interval=] [timeout=] [rise=] [fall=] [expect=] [match=] [port=] [host=] [tls]";
+
+        rc = ngx_http_atoll_probe_option(p, &value[i], &expected);
+
+        if (rc != NGX_OK) {
+            return ngx_http_atoll_invalid(cf, &value[i], expected);
+        }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_atoll_slow_start(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_atoll_srv_conf_t  *ascf = conf;
+
+    ngx_int_t   ms;
+    ngx_str_t  *value;
+
+    if (ascf->settings.slow_start_ms != (uint32_t) NGX_CONF_UNSET_UINT) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+    ascf->orphan = value[0];
+
+    ms = ngx_parse_time(&value[1], 0);
+
+    if (ms == NGX_ERROR || ms > 86400000) {
+        return ngx_http_atoll_invalid(cf, &value[1], "a time up to 1d, as in 30s; 0 is off");
+    }
+
+    ascf->settings.slow_start_ms = ms;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_atoll_panic(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_atoll_srv_conf_t  *ascf = conf;
+
+    ngx_int_t   n;
+    ngx_str_t  *value, s;
+
+    if (ascf->settings.panic_percent != (uint32_t) NGX_CONF_UNSET_UINT) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+    ascf->orphan = value[0];
+
+    s = value[1];
+
+    if (s.len && s.data[s.len - 1] == '%') {
+        s.len--;
+    }
+
+    n = ngx_atoi(s.data, s.len);
+
+    if (n == NGX_ERROR || n > 100) {
+        return ngx_http_atoll_invalid(cf, &value[1], "a percentage, 0% (off) to 100%");
+    }
+
+    ascf->settings.panic_percent = n;
+
+    return NGX_CONF_OK;
+}

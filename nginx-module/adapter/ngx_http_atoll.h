@@ -26,6 +26,7 @@
 #define NGX_HTTP_ATOLL_ZONE_PATH  "/run/atoll/atoll.zone"
 #define NGX_HTTP_ATOLL_ZONE_SIZE  (8 * 1024 * 1024)
 #define NGX_HTTP_ATOLL_PANIC      50
+#define NGX_HTTP_ATOLL_UNSET      UINT32_MAX
 
 
 /* An upstream { } block. */

@@ -129,8 +129,8 @@ ngx_http_atoll_create_srv_conf(ngx_conf_t *cf)
         return NULL;
     }
 
-    ascf->settings.slow_start_ms = NGX_CONF_UNSET_UINT;
-    ascf->settings.panic_percent = NGX_CONF_UNSET_UINT;
+    ascf->settings.slow_start_ms = NGX_HTTP_ATOLL_UNSET;
+    ascf->settings.panic_percent = NGX_HTTP_ATOLL_UNSET;
 
     return ascf;
 }
@@ -553,7 +553,7 @@ ngx_http_atoll_slow_start(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_int_t   ms;
     ngx_str_t  *value;
 
-    if (ascf->settings.slow_start_ms != (uint32_t) NGX_CONF_UNSET_UINT) {
+    if (ascf->settings.slow_start_ms != NGX_HTTP_ATOLL_UNSET) {
         return "is duplicate";
     }
 
@@ -580,7 +580,7 @@ ngx_http_atoll_panic(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_int_t   n;
     ngx_str_t  *value, s;
 
-    if (ascf->settings.panic_percent != (uint32_t) NGX_CONF_UNSET_UINT) {
+    if (ascf->settings.panic_percent != NGX_HTTP_ATOLL_UNSET) {
         return "is duplicate";
     }
 

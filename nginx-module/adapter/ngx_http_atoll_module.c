@@ -103,7 +103,7 @@ ngx_http_atoll_init_process(ngx_cycle_t *cycle)
     zone = &amcf->writer.zone;
     start = atoll_process_start(ngx_pid);
 
-    atoll_writer_own(zone, ngx_process == NGX_PROCESS_SINGLE ? ngx_pid : ngx_parent);
+    atoll_writer_own(zone, ngx_process == NGX_PROCESS_SINGLE ? ngx_pid : ngx_parent, amcf->writer.config_epoch);
 
     if (!atoll_row_claim(&amcf->row, zone, ngx_pid, start, amcf->writer.config_epoch, ngx_http_atoll_is_alive, NULL)) {
 

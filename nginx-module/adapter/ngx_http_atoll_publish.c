@@ -3,11 +3,9 @@
  * workers' own reader, prepare the zone file; commit once nginx can no longer refuse the configuration. Master only.
  */
 
-#include <dlfcn.h>
-#include <limits.h>
-#include <stdlib.h>
-
 #include "ngx_http_atoll.h"
+
+#include <dlfcn.h>
 
 
 static ngx_int_t ngx_http_atoll_fill_region(ngx_conf_t *cf, ngx_http_atoll_main_conf_t *amcf);
@@ -254,11 +252,11 @@ ngx_http_atoll_fill_settings(ngx_http_atoll_srv_conf_t *ascf)
     settings->file_length = len;
     ngx_memcpy(settings->file, us->file_name, len);
 
-    if (settings->slow_start_ms == (uint32_t) NGX_CONF_UNSET_UINT) {
+    if (settings->slow_start_ms == NGX_HTTP_ATOLL_UNSET) {
         settings->slow_start_ms = 0;
     }
 
-    if (settings->panic_percent == (uint32_t) NGX_CONF_UNSET_UINT) {
+    if (settings->panic_percent == NGX_HTTP_ATOLL_UNSET) {
         settings->panic_percent = NGX_HTTP_ATOLL_PANIC;
     }
 }

@@ -5,9 +5,9 @@
  * $atoll_owner_NAME      the same in upstream NAME, with that upstream's key
  */
 
-#include <ifaddrs.h>
-
 #include "ngx_http_atoll.h"
+
+#include <ifaddrs.h>
 
 
 static ngx_int_t ngx_http_atoll_node_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);

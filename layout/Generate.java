@@ -266,7 +266,7 @@ public final class Generate {
                         .append(f.count > 1 ? "[" + f.count + "]" : "").append(": ").append(f.text).append(". */\n")
                         .append("        public static final int ").append(upper(f.name)).append(" = ").append(f.offset).append(";\n");
                 if (f.count > 1) {
-                    s.append("        public static final int ").append(upper(f.name)).append("_COUNT = ").append(f.count).append(";\n");
+                    s.append("        public static final int ").append(upper(f.name)).append("_ELEMENTS = ").append(f.count).append(";\n");
                 }
             }
             s.append("    }\n");

@@ -132,7 +132,7 @@ public final class ZoneLayout {
         public static final int LENGTH = 16;
         /** u8[16]: of the kernel that wrote the file; leases of another boot mean nothing. */
         public static final int BOOT_ID = 24;
-        public static final int BOOT_ID_COUNT = 16;
+        public static final int BOOT_ID_ELEMENTS = 16;
         /** u64: CLOCK_MONOTONIC milliseconds. */
         public static final int CREATED_MS = 40;
         /** u64: bytes from the file's start to the upstream records. */
@@ -181,7 +181,7 @@ public final class ZoneLayout {
         public static final int NODE_RESERVED = 388;
         /** u8[256]: name of this node, UTF-8 (atoll_node, or the peer with a local address). */
         public static final int NODE = 392;
-        public static final int NODE_COUNT = 256;
+        public static final int NODE_ELEMENTS = 256;
     }
 
     /** An upstream with `atoll`, as nginx.conf declares it. */
@@ -197,10 +197,10 @@ public final class ZoneLayout {
         public static final int NAME_LENGTH = 68;
         /** u8[128]: as in `upstream NAME`. */
         public static final int NAME = 72;
-        public static final int NAME_COUNT = 128;
+        public static final int NAME_ELEMENTS = 128;
         /** u64[2]: bytes from the file's start to each of the two table buffers. */
         public static final int BUFFER_OFFSET = 200;
-        public static final int BUFFER_OFFSET_COUNT = 2;
+        public static final int BUFFER_OFFSET_ELEMENTS = 2;
         /** u64: bytes of one buffer. */
         public static final int BUFFER_CAPACITY = 216;
         /** u32: atoll_slow_start; 0 off. */
@@ -233,23 +233,23 @@ public final class ZoneLayout {
         public static final int PROBE_HOST_LENGTH = 276;
         /** u16[16]: pairs first, last: statuses that count as success. */
         public static final int PROBE_EXPECT = 280;
-        public static final int PROBE_EXPECT_COUNT = 16;
+        public static final int PROBE_EXPECT_ELEMENTS = 16;
         /** u8[512]: request target of an HTTP probe. */
         public static final int PROBE_URI = 312;
-        public static final int PROBE_URI_COUNT = 512;
+        public static final int PROBE_URI_ELEMENTS = 512;
         /** u8[256]: bytes that the first 64 KiB of the body must contain. */
         public static final int PROBE_MATCH = 824;
-        public static final int PROBE_MATCH_COUNT = 256;
+        public static final int PROBE_MATCH_ELEMENTS = 256;
         /** u8[256]: Host header and TLS server name. */
         public static final int PROBE_HOST = 1080;
-        public static final int PROBE_HOST_COUNT = 256;
+        public static final int PROBE_HOST_ELEMENTS = 256;
         /** u32: line of the upstream in nginx.conf, for messages. */
         public static final int FILE_LINE = 1336;
         /** u32: bytes of file. */
         public static final int FILE_LENGTH = 1340;
         /** u8[256]: path of the nginx.conf that declares it. */
         public static final int FILE = 1344;
-        public static final int FILE_COUNT = 256;
+        public static final int FILE_ELEMENTS = 256;
     }
 
     /** What changes about a peer, by slot. Hot: first line read for every request. */
@@ -259,7 +259,7 @@ public final class ZoneLayout {
         public static final int SIZE = 128;
         /** atomic u64[4]: CLOCK_MONOTONIC millisecond until which the reason stands; 0 never, FOREVER always. */
         public static final int REASON = 0;
-        public static final int REASON_COUNT = 4;
+        public static final int REASON_ELEMENTS = 4;
         /** atomic u64: changes whenever the slot is given to another peer; words of another incarnation mean nothing. */
         public static final int INCARNATION = 32;
         /** atomic u64: when the present ramp began; 0 none. */
@@ -295,17 +295,17 @@ public final class ZoneLayout {
         public static final int SERVER_LENGTH = 36;
         /** u8[256]: the name in `server NAME`, which places its points. */
         public static final int SERVER = 40;
-        public static final int SERVER_COUNT = 256;
+        public static final int SERVER_ELEMENTS = 256;
         /** u32: bytes. */
         public static final int ADDRESS_LENGTH = 296;
         /** u8[160]: as nginx prints it: 10.0.0.1:80, [::1]:80, unix:/path. */
         public static final int ADDRESS = 300;
-        public static final int ADDRESS_COUNT = 160;
+        public static final int ADDRESS_ELEMENTS = 160;
         /** u32: bytes. */
         public static final int SOCKADDR_LENGTH = 460;
         /** u8[128]: struct sockaddr, as connect() takes it. */
         public static final int SOCKADDR = 464;
-        public static final int SOCKADDR_COUNT = 128;
+        public static final int SOCKADDR_ELEMENTS = 128;
     }
 
     /** Head of a worker's row. Row = row, row_upstream[upstreams_capacity], row_peer[peers_capacity]. */
@@ -386,34 +386,34 @@ public final class ZoneLayout {
         public static final int SINGLE = 52;
         /** u64[2]: of each ring, to point records in order of their hash. */
         public static final int POINTS_OFFSET = 56;
-        public static final int POINTS_OFFSET_COUNT = 2;
+        public static final int POINTS_OFFSET_ELEMENTS = 2;
         /** u64[2]: of each ring, to u32 words: bucket_count + 1 of them. */
         public static final int BUCKETS_OFFSET = 72;
-        public static final int BUCKETS_OFFSET_COUNT = 2;
+        public static final int BUCKETS_OFFSET_ELEMENTS = 2;
         /** u32[2]: of each ring; 0 an empty ring. */
         public static final int POINT_COUNT = 88;
-        public static final int POINT_COUNT_COUNT = 2;
+        public static final int POINT_COUNT_ELEMENTS = 2;
         /** u32[2]: bucket of a hash = hash >> bucket_shift; bucket_count = 1 << (32 - bucket_shift). */
         public static final int BUCKET_SHIFT = 96;
-        public static final int BUCKET_SHIFT_COUNT = 2;
+        public static final int BUCKET_SHIFT_ELEMENTS = 2;
         /** u32[2]: of each ring. */
         public static final int FIRST_GROUP = 104;
-        public static final int FIRST_GROUP_COUNT = 2;
+        public static final int FIRST_GROUP_ELEMENTS = 2;
         /** u32[2]: groups of each ring. */
         public static final int RING_GROUPS = 112;
-        public static final int RING_GROUPS_COUNT = 2;
+        public static final int RING_GROUPS_ELEMENTS = 2;
         /** u32[2]: of each ring. */
         public static final int FIRST_PEER = 120;
-        public static final int FIRST_PEER_COUNT = 2;
+        public static final int FIRST_PEER_ELEMENTS = 2;
         /** u32[2]: peers of each ring. */
         public static final int RING_PEERS = 128;
-        public static final int RING_PEERS_COUNT = 2;
+        public static final int RING_PEERS_ELEMENTS = 2;
         /** u32[2]: peers of each ring without DOWN (nginx: peers->tries). */
         public static final int TRIES = 136;
-        public static final int TRIES_COUNT = 2;
+        public static final int TRIES_ELEMENTS = 2;
         /** u32[2]: sum over the peers of each ring. */
         public static final int TOTAL_WEIGHT = 144;
-        public static final int TOTAL_WEIGHT_COUNT = 2;
+        public static final int TOTAL_WEIGHT_ELEMENTS = 2;
     }
 
     /** A point of a ring. */

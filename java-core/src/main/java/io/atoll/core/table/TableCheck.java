@@ -42,7 +42,7 @@ final class TableCheck {
             require(table.bucketShift[r] >= 1 && table.bucketShift[r] <= 31, "bucket_shift", table.bucketShift[r], "1 to 31");
             section("points", table.pointsOffset[r], table.pointCount[r], PointRecord.SIZE, Long.BYTES);
             if (table.pointCount[r] > 0) {
-                section("buckets", table.bucketsOffset[r], (1L << 32 - table.bucketShift[r]) + 1, Integer.BYTES, Integer.BYTES);
+                section("buckets", table.bucketsOffset[r], (1L << 32 - table.bucketShift[r]) + 1, Integer.BYTES, Long.BYTES);
             }
         }
     }

@@ -1,0 +1,14 @@
+package io.atoll.core.zone;
+
+/**
+ * An upstream as nginx.conf declares it: a copy, made when it was read.
+ *
+ * @param index its place in the zone
+ * @param name as in {@code upstream NAME}
+ * @param slowStartMs {@code atoll_slow_start}, milliseconds; 0: off
+ * @param panicPercent {@code atoll_panic}; 0: off
+ * @param probe {@code atoll_probe}
+ * @param file path of the nginx.conf that declares it
+ * @param line its line there
+ */
+public record Upstream(int index, String name, int slowStartMs, int panicPercent, ProbeSettings probe, String file, int line) {}

@@ -1,0 +1,188 @@
+package io.atoll.tests.harness;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import io.atoll.core.zone.ZoneLayout.HeaderRecord;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.net.SocketAddress;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+
+/**
+ * The real agent beside an nginx, as a process of its own. Its API is reached through the nginx's location /agent/
+ * (see {@link Front}), so that it may run in a network namespace.
+ */
+public final class Agent implements AutoCloseable {
+    /** How long a verdict of the probes stands without being renewed, in these scenes. */
+    public static final Duration LEASE = Duration.ofSeconds(3);
+
+    private static final Duration START = Duration.ofSeconds(30);
+    private static final ObjectMapper JSON = new ObjectMapper();
+
+    private final Path folder;
+    private final Nginx front;
+    private final List<String> command = new ArrayList<>();
+    private Process process;
+
+    private Agent(Scene scene, Nginx front, NetNs netns, List<String> jvm) throws IOException {
+        this.front = front;
+        folder = Files.createDirectories(scene.file("agent"));
+        Files.writeString(folder.resolve("token"), "secret-of-the-scene");
+        Files.writeString(folder.resolve("agent.conf"), """
+                atoll {
+                  zone = "%s"
+                  heartbeat = 500 ms
+                  lease = %d ms
+                  api { listen = "%s", token-file = "%s/token" }
+                  store { path = "%s/agent.journal" }
+                }
+                """.formatted(front.zone(), LEASE.toMillis(), listen(scene), folder, folder));
+        if (netns != null) {
+            command.addAll(netns.prefix());
+        }
+        command.add(ProcessHandle.current().info().command().orElse("java"));
+        command.addAll(jvm);
+        command.addAll(List.of("-jar", Dist.agent().toString(), "--config", folder.resolve("agent.conf").toString()));
+    }
+
+    /** Starts one beside a running nginx; returns when it has attached to the zone. */
+    public static Agent start(Scene scene, Nginx front) {
+        return start(scene, front, null, List.of());
+    }
+
+    /** Starts one inside a network namespace (null: none), with more options for its JVM. */
+    public static Agent start(Scene scene, Nginx front, NetNs netns, List<String> jvm) {
+        try {
+            Agent agent = scene.keep(new Agent(scene, front, netns, jvm));
+            agent.start();
+            return agent;
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    /** Where a scene's agent listens. */
+    public static String listen(Scene scene) {
+        return scene.address(250) + ":9181";
+    }
+
+    /** Starts it, again if it had ended; returns when it has attached to the zone and answers. */
+    public void start() {
+        ZoneFile zone = new ZoneFile(front.zone());
+        try {
+            process = new ProcessBuilder(command).redirectErrorStream(true)
+                    .redirectOutput(ProcessBuilder.Redirect.appendTo(folder.resolve("agent.log").toFile())).start();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+        Await.until("the agent to attach to " + zone.path(), START, () -> {
+            if (!process.isAlive()) {
+                throw new AssertionError("the agent ended with " + process.exitValue() + ":\n" + log());
+            }
+            return zone.word(HeaderRecord.AGENT_PID) == process.pid() && answers();
+        });
+    }
+
+    /** Process id. */
+    public long pid() {
+        return process.pid();
+    }
+
+    /** Ends it at once. */
+    public void kill() {
+        Proc.signal(pid(), "KILL");
+        awaitEnd();
+    }
+
+    /** Ends it as systemd does, and returns its exit status. */
+    public int stop() {
+        Proc.signal(pid(), "TERM");
+        awaitEnd();
+        return process.exitValue();
+    }
+
+    /** GET, as JSON. */
+    public JsonNode get(String path) {
+        return call("GET", path);
+    }
+
+    /** A call that has to succeed, with the token. */
+    public JsonNode call(String method, String path) {
+        Http.Response response = send(method, path);
+        if (response.status() / 100 != 2) {
+            throw new AssertionError(method + " " + path + ": " + response.status() + " " + response.body());
+        }
+        return json(response);
+    }
+
+    /** A call with the token. */
+    public Http.Response send(String method, String path) {
+        try {
+            return Http.once(address(), method, "/agent" + path, "Authorization: Bearer secret-of-the-scene",
+                    "Content-Length: 0");
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    /** Its output so far. */
+    public String log() {
+        try {
+            return Files.readString(folder.resolve("agent.log"));
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    /** Where its journal lies. */
+    public Path journal() {
+        return folder.resolve("agent.journal");
+    }
+
+    @Override
+    public void close() {
+        if (process != null && process.isAlive()) {
+            Proc.signal(pid(), "CONT");
+            int status = stop();
+            if (status != 0 && status != 143) {
+                throw new AssertionError("the agent ended with " + status + " on SIGTERM:\n" + log());
+            }
+        }
+    }
+
+    private SocketAddress address() {
+        return front.address();
+    }
+
+    private boolean answers() {
+        try {
+            return Http.get(address(), "/agent/healthz").status() == 200;
+        } catch (IOException e) {
+            return false;
+        }
+    }
+
+    private void awaitEnd() {
+        try {
+            if (!process.waitFor(START.toSeconds(), TimeUnit.SECONDS)) {
+                process.destroyForcibly();
+                throw new AssertionError("the agent does not end:\n" + log());
+            }
+        } catch (InterruptedException e) {
+            throw new AssertionError(e);
+        }
+    }
+
+    private static JsonNode json(Http.Response response) {
+        try {
+            return JSON.readTree(response.body());
+        } catch (IOException e) {
+            throw new AssertionError("not JSON: " + response.body(), e);
+        }
+    }
+}

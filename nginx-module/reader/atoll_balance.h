@@ -4,19 +4,29 @@
  * Per worker and upstream one atoll_balancer_t; per request one atoll_walk_t. One thread. No lock; the only words
  * written in the zone are the worker's own row, and the passive words of a peer (compare-and-set), so a worker may be
  * killed at any instruction. Twin of the walk: io.atoll.core.lookup.
+ *
+ *   atoll_balance.c   the balancer and its tables; the first choice; counting
+ *   atoll_walk.c      every other choice
  */
 #ifndef ATOLL_BALANCE_H
 #define ATOLL_BALANCE_H
 
 #include "atoll_table.h"
 
-/* What a worker knows of a peer, in its own memory: made when a table first names its slot, kept for the worker's life. */
+/*
+ * What a worker knows of a peer, in its own memory: made when a table first names its slot, kept for the worker's life.
+ * First line: what a pick reads.
+ */
 typedef struct {
     uint32_t   slot;
+    uint32_t   flags;              /* ATOLL_PEER_FLAG_*; this and the limits as the table in use has them */
     uint64_t   incarnation;        /* words of the slot count only while the zone's is the same */
-    int32_t    current_weight;     /* smooth weighted round robin among the addresses of one name, as nginx does */
+    int64_t    current_weight;     /* smooth weighted round robin among the addresses of one name, as nginx does */
     int32_t    effective_weight;
     int32_t    weight;
+    uint32_t   max_conns;
+    uint32_t   max_fails;
+    uint32_t   fail_timeout_ms;
     uint32_t   socklen;
     uint32_t   server_length;
     uint32_t   address_length;
@@ -27,23 +37,34 @@ typedef struct {
 } atoll_peer_t;
 
 typedef struct {
-    /* set by the caller before the first pick */
+    /* set by the caller before the first pick; the rest is zero then */
     const atoll_zone_t  *zone;
     atoll_row_t          row;
     uint32_t             upstream;       /* index in the zone */
     uint64_t             config_epoch;   /* of this worker's configuration: newer tables are left to newer workers */
+    const char          *name;           /* of the upstream: a table published under another is not used; NULL: any */
+    size_t               name_length;
     void              *(*allocate)(size_t size, void *data);  /* worker memory, never freed; NULL when there is none */
     void                *data;
 
     /* the reader's own */
     uint64_t             published;      /* the word last looked at */
+    int                  usable;         /* table is */
+    int                  refused;        /* what published leads to is not */
+    int                  row_outside;    /* row is not part of the zone */
     atoll_table_t        table;
     atoll_peer_t       **peers;          /* by index of table_peer */
-    uint32_t             peers_capacity;
-    atoll_peer_t       **by_slot;        /* by slot, NULL where not met yet */
-    uint64_t             guard_checked_ms; /* when the guard was last worked out */
+    atoll_peer_t       **next_peers;     /* those of a table being taken */
+    uint32_t             peers_capacity; /* of each of the two */
+    atoll_peer_t       **met;            /* by slot - met_first, NULL where not met yet */
+    uint32_t             met_first;
+    uint32_t             met_count;
+    uint64_t             made;           /* peers, ever */
+    uint32_t             slow_start_ms;  /* of the upstream when table was taken */
+    uint32_t             panic_percent;
     int                  guard;          /* mass failure: only admin, down and max_conns count */
-    int                  usable;
+    uint64_t             guard_checked_ms; /* when the guard was last worked out; 0: not for this table */
+    uint64_t             looks;          /* at peers that were not simply the first choice */
 } atoll_balancer_t;
 
 #define ATOLL_TRIED_INLINE 6
@@ -57,30 +78,36 @@ typedef struct {
     uint32_t         picks;
     uint32_t         tried_count;
     uint32_t         tried_capacity;
-    uint32_t        *tried;         /* slots given already */
+    uint32_t        *tried;         /* slots given already; NULL: tried_inline */
     uint32_t         tried_inline[ATOLL_TRIED_INLINE];
     int              keyed;         /* 0: the key is empty, weighted round robin as stock does */
+    int              asked;         /* counted as a request */
+    int              counted;       /* peer is counted as in flight */
     void          *(*allocate)(size_t size, void *data);   /* request memory, for more than ATOLL_TRIED_INLINE tries */
     void            *data;
 } atoll_walk_t;
 
 enum {
     ATOLL_PICK_OK = 0,
-    ATOLL_PICK_NONE,       /* no eligible peer is left (nginx: NGX_BUSY) */
+    ATOLL_PICK_NONE,       /* no eligible peer is left (nginx: NGX_BUSY), or no memory to remember it */
     ATOLL_PICK_FALLBACK    /* no usable table: the caller balances without Atoll (counted in row.fallbacks) */
 };
 
+/* Sets all but allocate and data, which the caller may set before or after. */
 void atoll_walk_init(atoll_walk_t *walk, uint32_t hash, int keyed);
 
 /*
  * Brings the balancer up to date with what is published (cheap when nothing is new: two loads). Returns 1 when there is
- * a usable table. Called by atoll_pick; call it yourself before reading table.ring[].tries.
+ * a usable table. Called by atoll_pick; call it yourself before reading table.ring[].tries, and once when a worker
+ * starts, so that no request waits for the validation.
+ *
+ * A newer table that does not pass leaves the one in use in place for as long as its bytes are there.
  */
 int atoll_balancer_refresh(atoll_balancer_t *balancer);
 
 /*
  * The next peer for a request, into walk->peer. now_ms: CLOCK_MONOTONIC milliseconds.
- * A peer that was given before is not given again in the same ring, as in nginx.
+ * A peer that was given before is not given again in the same ring, as in nginx; the only one of a single upstream is.
  */
 int atoll_pick(atoll_balancer_t *balancer, atoll_walk_t *walk, uint64_t now_ms);
 
@@ -92,7 +119,6 @@ void atoll_done(atoll_balancer_t *balancer, atoll_walk_t *walk, uint64_t now_ms,
 
 /*
  * Who is asked first for a key now, without counting or changing anything: the owner among the eligible. NULL for none.
- * point is where its walk starts.
  */
 const atoll_peer_t *atoll_owner(atoll_balancer_t *balancer, uint32_t hash, uint64_t now_ms);
 

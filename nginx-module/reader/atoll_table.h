@@ -5,6 +5,7 @@
 #ifndef ATOLL_TABLE_H
 #define ATOLL_TABLE_H
 
+#include "atoll_read.h"
 #include "atoll_zone.h"
 
 enum {
@@ -29,6 +30,7 @@ typedef struct {
 /* Counts and offsets are copies made at validation: bytes that change later cannot move a bound. */
 typedef struct {
     const atoll_table_record_t       *head;
+    uint64_t                          published;     /* the upstream's word that led here; 0 for atoll_table_check */
     uint64_t                          sequence;      /* of the head when it was validated */
     uint64_t                          config_epoch;
     atoll_ring_t                      ring[ATOLL_RING_COUNT_];
@@ -41,7 +43,7 @@ typedef struct {
 
 /*
  * Validates the active table of an upstream: bounds, order of the points, buckets, groups, peers, slots, checksum.
- * Cost: one pass over it. slot_count bounds table_peer.slot. Returns ATOLL_TABLE_*.
+ * Cost: one pass over it. Returns ATOLL_TABLE_*; table->published is set for each of them.
  */
 int atoll_table_open(atoll_table_t *table, const atoll_zone_t *zone, uint32_t upstream);
 
@@ -49,12 +51,55 @@ int atoll_table_open(atoll_table_t *table, const atoll_zone_t *zone, uint32_t up
 int atoll_table_check(atoll_table_t *table, const void *memory, size_t length);
 
 /* 1 while the table's bytes are those that were validated (acquire; call it after what was read from them). */
-int atoll_table_is_current(const atoll_table_t *table);
+static inline int
+atoll_table_is_current(const atoll_table_t *table)
+{
+    atomic_thread_fence(memory_order_acquire);
+
+    return atoll_relaxed(table->head->sequence) == table->sequence;
+}
+
+/* Up to here a bucket is walked along; a longer one, as hashes of server names hardly make, is halved first. */
+#define ATOLL_BUCKET_WALK  8
 
 /*
  * Index of the first point with hash >= the key's, 0 past the last (nginx: ngx_http_upstream_find_chash_point, modulo
  * the number). ATOLL_NO_POINT for an empty ring or torn buckets.
  */
-uint32_t atoll_ring_find(const atoll_ring_t *ring, uint32_t hash);
+static inline uint32_t
+atoll_ring_find(const atoll_ring_t *ring, uint32_t hash)
+{
+    uint32_t         low, high, middle;
+    const uint32_t  *bucket;
+
+    if (ring->point_count == 0) {
+        return ATOLL_NO_POINT;
+    }
+
+    bucket = &ring->buckets[hash >> ring->bucket_shift];
+    low = atoll_read32(&bucket[0]);
+    high = atoll_read32(&bucket[1]);
+
+    if (high > ring->point_count || low > high) {
+        return ATOLL_NO_POINT;
+    }
+
+    while (high - low > ATOLL_BUCKET_WALK) {
+        middle = low + (high - low) / 2;
+
+        if (atoll_read32(&ring->points[middle].hash) < hash) {
+            low = middle + 1;
+
+        } else {
+            high = middle;
+        }
+    }
+
+    while (low < high && atoll_read32(&ring->points[low].hash) < hash) {
+        low++;
+    }
+
+    return low == ring->point_count ? 0 : low;
+}
 
 #endif

@@ -34,9 +34,17 @@ typedef struct {
 } atoll_row_t;
 
 /*
- * Checks what is mapped at base and fills zone in. Returns ATOLL_ATTACH_OK or the named reason; zone is valid for OK
- * only. The checks come in the order of the enum, so that a foreign file is BAD_MAGIC however short it is, unless it is
- * shorter than the magic itself.
+ * Checks what is mapped at base (aligned to a page) and fills zone in. Returns ATOLL_ATTACH_OK or the named reason; zone
+ * is valid for OK only. In order:
+ *
+ *   TRUNCATED          shorter than the magic
+ *   BAD_MAGIC          another magic; 0 stands for one that is not written yet, when ready is not there either
+ *   AWAIT_READY        long enough for the ready word, which is not there
+ *   TRUNCATED          shorter than version and fingerprint
+ *   VERSION_MISMATCH   another major or minor version
+ *   LAYOUT_MISMATCH    another fingerprint
+ *   TRUNCATED          shorter than the header, or than header.length
+ *   OUT_OF_BOUNDS      a section, or a buffer of an upstream in use, outside the file, on the header, or misaligned
  */
 int atoll_zone_attach(atoll_zone_t *zone, void *base, size_t length);
 
@@ -57,8 +65,11 @@ atoll_row_t atoll_row_at(void *memory, uint32_t upstreams);
 
 /*
  * Gives the calling worker a row: a free one, or one whose owner is_alive() says is gone. Claimed with one
- * compare-and-set, so two workers never share a row. Counters carry on from the former owner; its in-flight counts
- * are set to 0. Also clears the in-flight counts of every other dead row. Returns 1, or 0 when all rows are taken.
+ * compare-and-set of the pid, so two workers never share a row. Counters carry on from the former owner; its in-flight
+ * counts are set to 0. Also clears the in-flight counts of every other dead row, and frees it. Returns 1, or 0 when all
+ * rows are taken. A caller killed half-way leaves a row that the next claim finds dead.
+ *
+ * is_alive: is there a process of that pid which started at start? start 0: not known yet, any process of that pid counts.
  */
 int atoll_row_claim(atoll_row_t *row, const atoll_zone_t *zone, uint64_t pid, uint64_t start, uint64_t config_epoch,
                     int (*is_alive)(uint64_t pid, uint64_t start, void *data), void *data);

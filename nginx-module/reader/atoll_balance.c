@@ -1,0 +1,634 @@
+#include "atoll_balance.h"
+
+#include <string.h>
+
+#include "atoll_walk.h"
+
+/* How often a table that changes under the reader is tried before the request goes without. */
+#define ATTEMPTS        3
+/* Peers that a worker makes in its life for each slot of the zone, at most: a zone gone mad must not eat its memory. */
+#define MADE_PER_SLOT   64
+
+static int balancer_update(atoll_balancer_t *balancer, uint64_t published);
+static int balancer_take(atoll_balancer_t *balancer, const atoll_table_t *table);
+static int balancer_is_named(const atoll_balancer_t *balancer);
+static int balancer_reserve(atoll_balancer_t *balancer, uint32_t peer_count);
+static atoll_peer_t *balancer_meet(atoll_balancer_t *balancer, uint32_t slot);
+static int balancer_reserve_met(atoll_balancer_t *balancer, uint32_t slot);
+static atoll_peer_t *peer_make(atoll_balancer_t *balancer, uint32_t slot, uint64_t incarnation);
+static void peer_limits(atoll_peer_t *peer, const atoll_table_peer_record_t *record);
+static atoll_peer_t *first_choice(const atoll_balancer_t *balancer, uint32_t hash, uint64_t now, uint32_t *point);
+static int pick_by_search(atoll_balancer_t *balancer, atoll_walk_t *walk, uint64_t now);
+static void give(atoll_balancer_t *balancer, atoll_walk_t *walk, atoll_peer_t *peer);
+static int walk_reserve(atoll_walk_t *walk);
+static void peer_failed(atoll_peer_t *peer, atoll_peer_state_record_t *state, uint64_t now);
+static void peer_succeeded(const atoll_balancer_t *balancer, const atoll_peer_t *peer, atoll_peer_state_record_t *state,
+                           uint64_t now);
+
+
+int
+atoll_balancer_refresh(atoll_balancer_t *balancer)
+{
+    uint64_t published;
+
+    if (balancer->upstream >= balancer->zone->upstream_count) {
+        return 0;
+    }
+
+    published = atomic_load_explicit(&balancer->zone->upstreams[balancer->upstream].published, memory_order_acquire);
+
+    if (published == balancer->published && balancer->usable && atoll_table_is_current(&balancer->table)) {
+        return 1;
+    }
+
+    return balancer_update(balancer, published);
+}
+
+
+static int
+balancer_update(atoll_balancer_t *balancer, uint64_t published)
+{
+    int                  result;
+    atoll_table_t        table;
+    const atoll_zone_t  *zone = balancer->zone;
+
+    balancer->usable = balancer->usable && atoll_table_is_current(&balancer->table);
+    balancer->row_outside = (uintptr_t) balancer->row.head - (uintptr_t) zone->base >= zone->length;
+
+    if (published == balancer->published && balancer->refused) {
+        return balancer->usable;
+    }
+
+    for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+        result = atoll_table_open(&table, zone, balancer->upstream);
+
+        if (result == ATOLL_TABLE_TORN) {
+            atoll_add(balancer->row.head->torn, 1);
+            continue;
+        }
+
+        balancer->published = table.published;
+        balancer->refused = 0;
+
+        if (result == ATOLL_TABLE_NONE
+            || (balancer->usable && table.config_epoch > balancer->config_epoch
+                && result == ATOLL_TABLE_OK && atoll_table_is_current(&balancer->table)))
+        {
+            return balancer->usable;
+        }
+
+        if (result == ATOLL_TABLE_OK && balancer_take(balancer, &table)) {
+            return 1;
+        }
+
+        atoll_add(balancer->row.head->rejected, 1);
+        balancer->refused = 1;
+        break;
+    }
+
+    return balancer->usable;
+}
+
+
+/* Makes the table the one in use, when it is this upstream's and each of its slots is a peer of it. */
+static int
+balancer_take(atoll_balancer_t *balancer, const atoll_table_t *table)
+{
+    atoll_peer_t                   **peers;
+    const atoll_upstream_record_t   *record = &balancer->zone->upstreams[balancer->upstream];
+
+    if (!balancer_is_named(balancer) || !balancer_reserve(balancer, table->peer_count)) {
+        return 0;
+    }
+
+    peers = balancer->next_peers;
+
+    for (uint32_t i = 0; i < table->peer_count; i++) {
+        peers[i] = balancer_meet(balancer, atoll_read32(&table->peers[i].slot));
+
+        if (peers[i] == NULL) {
+            return 0;
+        }
+    }
+
+    for (uint32_t i = 0; i < table->peer_count; i++) {
+        peer_limits(peers[i], &table->peers[i]);
+    }
+
+    balancer->next_peers = balancer->peers;
+    balancer->peers = peers;
+    balancer->table = *table;
+    balancer->slow_start_ms = atoll_read32(&record->slow_start_ms);
+    balancer->panic_percent = atoll_read32(&record->panic_percent);
+    balancer->guard_checked_ms = 0;
+    balancer->usable = 1;
+
+    return 1;
+}
+
+
+static int
+balancer_is_named(const atoll_balancer_t *balancer)
+{
+    const atoll_upstream_record_t *record = &balancer->zone->upstreams[balancer->upstream];
+
+    return balancer->name == NULL
+           || (balancer->name_length <= sizeof(record->name)
+               && atoll_read32(&record->name_length) == balancer->name_length
+               && memcmp(record->name, balancer->name, balancer->name_length) == 0);
+}
+
+
+static int
+balancer_reserve(atoll_balancer_t *balancer, uint32_t peer_count)
+{
+    size_t          capacity = balancer->peers_capacity;
+    atoll_peer_t  **both;
+
+    if (peer_count <= capacity) {
+        return 1;
+    }
+
+    capacity = peer_count > 2 * capacity ? peer_count : 2 * capacity;
+    both = balancer->allocate(2 * capacity * sizeof(atoll_peer_t *), balancer->data);
+
+    if (both == NULL) {
+        return 0;
+    }
+
+    if (balancer->peers != NULL) {
+        memcpy(both, balancer->peers, balancer->peers_capacity * sizeof(atoll_peer_t *));
+    }
+
+    balancer->peers = both;
+    balancer->next_peers = both + capacity;
+    balancer->peers_capacity = (uint32_t) capacity;
+
+    return 1;
+}
+
+
+/* This worker's record of the peer that has the slot now. */
+static atoll_peer_t *
+balancer_meet(atoll_balancer_t *balancer, uint32_t slot)
+{
+    uint64_t        incarnation;
+    atoll_peer_t  **met;
+
+    if (slot >= balancer->zone->peer_count || !balancer_reserve_met(balancer, slot)) {
+        return NULL;
+    }
+
+    incarnation = atomic_load_explicit(&balancer->zone->states[slot].incarnation, memory_order_acquire);
+    met = &balancer->met[slot - balancer->met_first];
+
+    if (*met == NULL || (*met)->incarnation != incarnation) {
+        atoll_peer_t *peer = peer_make(balancer, slot, incarnation);
+
+        if (peer == NULL) {
+            return NULL;
+        }
+
+        *met = peer;
+    }
+
+    return *met;
+}
+
+
+/* Widens the range of slots met, at least to twice its size, up to the whole zone. */
+static int
+balancer_reserve_met(atoll_balancer_t *balancer, uint32_t slot)
+{
+    uint32_t        first = balancer->met_first, end = first + balancer->met_count, limit = balancer->zone->peer_count;
+    uint32_t        step = balancer->met_count != 0 ? balancer->met_count : balancer->peers_capacity;
+    atoll_peer_t  **met;
+
+    if (slot >= first && slot < end) {
+        return 1;
+    }
+
+    if (balancer->met_count == 0) {
+        first = slot;
+        end = slot;
+    }
+
+    if (slot < first) {
+        first = first - slot > step ? slot : first > step ? first - step : 0;
+    }
+
+    if (slot >= end) {
+        end = slot - end >= step ? slot + 1 : limit - end > step ? end + step : limit;
+    }
+
+    met = balancer->allocate((end - first) * sizeof(atoll_peer_t *), balancer->data);
+
+    if (met == NULL) {
+        return 0;
+    }
+
+    memset(met, 0, (end - first) * sizeof(atoll_peer_t *));
+
+    if (balancer->met_count != 0) {
+        memcpy(met + (balancer->met_first - first), balancer->met, balancer->met_count * sizeof(atoll_peer_t *));
+    }
+
+    balancer->met = met;
+    balancer->met_first = first;
+    balancer->met_count = end - first;
+
+    return 1;
+}
+
+
+/* Copies who a slot is; NULL when that is not a peer of this upstream, or changes meanwhile. */
+static atoll_peer_t *
+peer_make(atoll_balancer_t *balancer, uint32_t slot, uint64_t incarnation)
+{
+    uint32_t                             socklen, server, address;
+    atoll_peer_t                        *peer;
+    const atoll_zone_t                  *zone = balancer->zone;
+    const atoll_peer_identity_record_t  *identity = &zone->identities[slot];
+
+    socklen = atoll_read32(&identity->sockaddr_length);
+    server = atoll_read32(&identity->server_length);
+    address = atoll_read32(&identity->address_length);
+
+    if (atoll_read64(&identity->incarnation) != incarnation
+        || atoll_read32(&identity->upstream) != balancer->upstream
+        || socklen < sizeof(uint16_t) || socklen > sizeof(identity->sockaddr)
+        || server > sizeof(identity->server) || address > sizeof(identity->address)
+        || balancer->made / MADE_PER_SLOT >= zone->peer_count)
+    {
+        return NULL;
+    }
+
+    peer = balancer->allocate(sizeof(*peer) + socklen + server + address, balancer->data);
+
+    if (peer == NULL) {
+        return NULL;
+    }
+
+    balancer->made++;
+    memset(peer, 0, sizeof(*peer));
+
+    peer->slot = slot;
+    peer->incarnation = incarnation;
+    peer->socklen = socklen;
+    peer->server_length = server;
+    peer->address_length = address;
+    peer->sockaddr = (unsigned char *) (peer + 1);
+    peer->server = (char *) peer->sockaddr + socklen;
+    peer->address = peer->server + server;
+
+    memcpy(peer->sockaddr, identity->sockaddr, socklen);
+    memcpy(peer->server, identity->server, server);
+    memcpy(peer->address, identity->address, address);
+
+    atomic_thread_fence(memory_order_acquire);
+
+    return atoll_relaxed(zone->states[slot].incarnation) == incarnation
+           && atoll_read64(&identity->incarnation) == incarnation ? peer : NULL;
+}
+
+
+static void
+peer_limits(atoll_peer_t *peer, const atoll_table_peer_record_t *record)
+{
+    uint32_t weight = atoll_read32(&record->weight);
+
+    weight = weight == 0 || weight > INT32_MAX ? 1 : weight;
+
+    if (peer->weight != (int32_t) weight) {
+        peer->weight = (int32_t) weight;
+        peer->effective_weight = (int32_t) weight;
+    }
+
+    peer->flags = atoll_read32(&record->flags);
+    peer->max_conns = atoll_read32(&record->max_conns);
+    peer->max_fails = atoll_read32(&record->max_fails);
+    peer->fail_timeout_ms = atoll_read32(&record->fail_timeout_ms);
+}
+
+
+void
+atoll_walk_init(atoll_walk_t *walk, uint32_t hash, int keyed)
+{
+    walk->hash = hash;
+    walk->ring = ATOLL_RING_PRIMARY;
+    walk->point = 0;
+    walk->sequence = 0;
+    walk->peer = NULL;
+    walk->picks = 0;
+    walk->tried_count = 0;
+    walk->tried_capacity = ATOLL_TRIED_INLINE;
+    walk->tried = NULL;
+    walk->keyed = keyed;
+    walk->asked = 0;
+    walk->counted = 0;
+}
+
+
+int
+atoll_pick(atoll_balancer_t *balancer, atoll_walk_t *walk, uint64_t now_ms)
+{
+    uint64_t       published;
+    atoll_peer_t  *peer;
+
+    if (!walk->asked && balancer->usable && walk->keyed) {
+        published = atomic_load_explicit(&balancer->zone->upstreams[balancer->upstream].published,
+                                         memory_order_acquire);
+
+        if (published == balancer->published) {
+            peer = first_choice(balancer, walk->hash, now_ms, &walk->point);
+
+            if (peer != NULL && atoll_table_is_current(&balancer->table)) {
+                walk->asked = 1;
+                walk->sequence = balancer->table.sequence;
+                atoll_add(balancer->row.upstreams[balancer->upstream].requests, 1);
+                give(balancer, walk, peer);
+
+                return ATOLL_PICK_OK;
+            }
+        }
+    }
+
+    return pick_by_search(balancer, walk, now_ms);
+}
+
+
+/*
+ * What nearly all requests get: the owner of the key, the only address of its name, against which no word says anything.
+ * NULL: it takes a search.
+ */
+static inline atoll_peer_t *
+first_choice(const atoll_balancer_t *balancer, uint32_t hash, uint64_t now, uint32_t *point)
+{
+    uint32_t                          group, index;
+    atoll_peer_t                     *peer;
+    const atoll_ring_t               *ring = &balancer->table.ring[ATOLL_RING_PRIMARY];
+    const atoll_peer_state_record_t  *state;
+
+    *point = atoll_ring_find(ring, hash);
+
+    if (*point == ATOLL_NO_POINT || balancer->table.single) {
+        return NULL;
+    }
+
+    group = atoll_read32(&ring->points[*point].group);
+
+    if (group >= ring->group_count) {
+        return NULL;
+    }
+
+    index = atoll_read32(&balancer->table.groups[group].first_peer);
+
+    if (index >= ring->peer_count || atoll_read32(&balancer->table.groups[group].peer_count) != 1) {
+        return NULL;
+    }
+
+    peer = balancer->peers[index];
+    state = &balancer->zone->states[peer->slot];
+
+    if ((peer->flags & ATOLL_PEER_FLAG_DOWN) || peer->max_conns != 0
+        || !atoll_peer_is_present(peer, state)
+        || (atoll_relaxed(state->reason[ATOLL_REASON_ADMIN]) | atoll_relaxed(state->reason[ATOLL_REASON_PROBE])
+            | atoll_relaxed(state->reason[ATOLL_REASON_QUORUM]) | atoll_relaxed(state->reason[ATOLL_REASON_PASSIVE])) != 0
+        || now - atoll_relaxed(state->ramp_start_ms) < balancer->slow_start_ms
+        || atoll_relaxed(state->fails) != 0)
+    {
+        return NULL;
+    }
+
+    if (peer->effective_weight < peer->weight) {
+        peer->effective_weight++;
+    }
+
+    return peer;
+}
+
+
+static int
+pick_by_search(atoll_balancer_t *balancer, atoll_walk_t *walk, uint64_t now)
+{
+    atoll_peer_t                 *peer;
+    atoll_search_t                search;
+    atoll_row_upstream_record_t  *counters = &balancer->row.upstreams[balancer->upstream];
+
+    walk->peer = NULL;
+
+    if (!walk->asked && balancer->upstream < balancer->zone->upstream_count) {
+        atoll_add(counters->requests, 1);
+    }
+
+    walk->asked = 1;
+
+    for (int attempt = 0; attempt < ATTEMPTS && atoll_balancer_refresh(balancer); attempt++) {
+        memset(&search, 0, sizeof(search));
+        search.balancer = balancer;
+        search.walk = walk;
+        search.now = now;
+        search.first = walk->picks == 0;
+
+        peer = walk_reserve(walk) ? atoll_search_next(&search) : NULL;
+
+        if (search.torn) {
+            atoll_add(balancer->row.head->torn, 1);
+            continue;
+        }
+
+        atoll_add(counters->passed, search.passed);
+
+        if (peer == NULL) {
+            atoll_add(counters->none, 1);
+            return ATOLL_PICK_NONE;
+        }
+
+        atoll_add(counters->panics, search.guarded);
+        give(balancer, walk, peer);
+
+        return ATOLL_PICK_OK;
+    }
+
+    atoll_add(balancer->row.head->fallbacks, 1);
+
+    return ATOLL_PICK_FALLBACK;
+}
+
+
+/* Counts the pick and remembers it. Room for it is there. */
+static inline void
+give(atoll_balancer_t *balancer, atoll_walk_t *walk, atoll_peer_t *peer)
+{
+    uint32_t                     *tried = walk->tried != NULL ? walk->tried : walk->tried_inline;
+    atoll_row_upstream_record_t  *counters = &balancer->row.upstreams[balancer->upstream];
+    atoll_row_peer_record_t      *at_peer = &balancer->row.peers[peer->slot];
+
+    tried[walk->tried_count++] = peer->slot;
+    walk->peer = peer;
+
+    atoll_add(counters->picks, 1);
+
+    if (walk->picks++ != 0) {
+        atoll_add(counters->retries, 1);
+    }
+
+    walk->counted = atoll_peer_is_present(peer, &balancer->zone->states[peer->slot]);
+
+    if (walk->counted) {
+        atoll_add(at_peer->inflight, 1);
+        atoll_add(at_peer->picks, 1);
+    }
+}
+
+
+static int
+walk_reserve(atoll_walk_t *walk)
+{
+    uint32_t *tried;
+
+    if (walk->tried_count < walk->tried_capacity) {
+        return 1;
+    }
+
+    tried = walk->allocate != NULL ? walk->allocate(2 * walk->tried_capacity * sizeof(uint32_t), walk->data) : NULL;
+
+    if (tried == NULL) {
+        return 0;
+    }
+
+    memcpy(tried, walk->tried != NULL ? walk->tried : walk->tried_inline, walk->tried_count * sizeof(uint32_t));
+    walk->tried = tried;
+    walk->tried_capacity *= 2;
+
+    return 1;
+}
+
+
+void
+atoll_done(atoll_balancer_t *balancer, atoll_walk_t *walk, uint64_t now_ms, int failed)
+{
+    uint32_t                    inflight;
+    atoll_peer_t               *peer = walk->peer;
+    atoll_row_peer_record_t    *at_peer;
+    atoll_peer_state_record_t  *state;
+
+    if (peer == NULL) {
+        return;
+    }
+
+    walk->peer = NULL;
+    at_peer = &balancer->row.peers[peer->slot];
+    state = &balancer->zone->states[peer->slot];
+
+    if (walk->counted) {
+        inflight = atoll_relaxed(at_peer->inflight);
+        atoll_set(at_peer->inflight, inflight != 0 ? inflight - 1 : 0);
+    }
+
+    if (failed) {
+        atoll_add(balancer->row.upstreams[balancer->upstream].failures, 1);
+
+        if (walk->counted) {
+            atoll_add(at_peer->failures, 1);
+        }
+
+        if (!balancer->table.single) {
+            peer_failed(peer, state, now_ms);
+        }
+
+    } else if (atoll_relaxed(state->fails) != 0 && !balancer->table.single) {
+        peer_succeeded(balancer, peer, state, now_ms);
+    }
+}
+
+
+/*
+ * The slot may be given to another peer between the look at its incarnation and the write; then the word that would keep
+ * that one from traffic is taken back.
+ */
+static void
+peer_failed(atoll_peer_t *peer, atoll_peer_state_record_t *state, uint64_t now)
+{
+    uint32_t  fails;
+    uint64_t  passive, until = now + peer->fail_timeout_ms;
+
+    if (peer->max_fails != 0) {
+        peer->effective_weight -= (int32_t) ((uint32_t) peer->weight / peer->max_fails);
+        peer->effective_weight = peer->effective_weight < 0 ? 0 : peer->effective_weight;
+    }
+
+    passive = atoll_relaxed(state->reason[ATOLL_REASON_PASSIVE]);
+
+    if (!atoll_peer_is_present(peer, state)) {
+        return;
+    }
+
+    fails = atomic_fetch_add_explicit(&state->fails, 1, memory_order_relaxed) + 1;
+    atoll_set(state->accessed_ms, now);
+    atoll_set(state->checked_ms, now);
+
+    if (peer->max_fails == 0 || fails < peer->max_fails) {
+        return;
+    }
+
+    if (atomic_compare_exchange_strong(&state->reason[ATOLL_REASON_PASSIVE], &passive, until)
+        && !atoll_peer_is_present(peer, state))
+    {
+        atomic_compare_exchange_strong(&state->reason[ATOLL_REASON_PASSIVE], &until, 0);
+    }
+}
+
+
+/* A success after the first try of a failed peer ends the reason; its share comes back as a ramp. */
+static void
+peer_succeeded(const atoll_balancer_t *balancer, const atoll_peer_t *peer, atoll_peer_state_record_t *state, uint64_t now)
+{
+    uint64_t passive = atoll_relaxed(state->reason[ATOLL_REASON_PASSIVE]);
+
+    if (!atoll_peer_is_present(peer, state)
+        || atoll_relaxed(state->accessed_ms) >= atoll_relaxed(state->checked_ms))
+    {
+        return;
+    }
+
+    if (passive != 0) {
+        if (balancer->slow_start_ms != 0) {
+            atoll_set(state->ramp_start_ms, now);
+        }
+
+        if (!atomic_compare_exchange_strong(&state->reason[ATOLL_REASON_PASSIVE], &passive, 0)) {
+            return;
+        }
+    }
+
+    atoll_set(state->fails, 0);
+}
+
+
+const atoll_peer_t *
+atoll_owner(atoll_balancer_t *balancer, uint32_t hash, uint64_t now_ms)
+{
+    atoll_walk_t         walk;
+    atoll_search_t       search;
+    const atoll_peer_t  *peer;
+
+    for (int attempt = 0; attempt < ATTEMPTS && atoll_balancer_refresh(balancer); attempt++) {
+        atoll_walk_init(&walk, hash, 1);
+
+        memset(&search, 0, sizeof(search));
+        search.balancer = balancer;
+        search.walk = &walk;
+        search.now = now_ms;
+        search.first = 1;
+        search.peek = 1;
+
+        peer = atoll_search_next(&search);
+
+        if (!search.torn) {
+            return peer;
+        }
+    }
+
+    return NULL;
+}

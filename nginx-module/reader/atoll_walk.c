@@ -1,0 +1,505 @@
+#include "atoll_walk.h"
+
+/* Points walked in vain before each peer of the ring is looked at once. */
+#define VAIN_POINTS         32
+/* How long the guard holds before it is worked out again, milliseconds. */
+#define GUARD_INTERVAL_MS   50
+/* Spreads the hash of a key over the ramp, independent of its place on the ring (golden ratio, Knuth 6.4). */
+#define RAMP_MULTIPLIER     UINT32_C(0x9E3779B1)
+
+#define NO_GROUP            UINT32_MAX
+
+/* Who may be taken among the eligible, by their ramp. */
+typedef enum {
+    ANY,
+    ACCEPTING,  /* without those whose ramp leaves this key elsewhere */
+    STEADY      /* without those in a ramp */
+} ramp_filter_t;
+
+static void search_begin(atoll_search_t *search);
+static atoll_peer_t *search_single(atoll_search_t *search);
+static atoll_peer_t *search_ring(atoll_search_t *search, const atoll_ring_t *ring);
+static int group_peers(atoll_search_t *search, const atoll_ring_t *ring, uint32_t group, uint32_t *first,
+                       uint32_t *count);
+static atoll_peer_t *take(atoll_search_t *search, uint32_t first, uint32_t count, ramp_filter_t filter, int *seen);
+static atoll_peer_t *best_of(atoll_search_t *search, uint32_t first, uint32_t count, ramp_filter_t filter, int *seen);
+static int win_trial(atoll_search_t *search, const atoll_peer_t *peer);
+static void move_weights(atoll_search_t *search, uint32_t first, uint32_t count, ramp_filter_t filter,
+                         atoll_peer_t *best);
+static int is_eligible(atoll_search_t *search, const atoll_peer_t *peer);
+static int is_any_eligible(atoll_search_t *search, const atoll_ring_t *ring, uint32_t except);
+static int is_tried(const atoll_walk_t *walk, uint32_t slot);
+static int has_room(const atoll_balancer_t *balancer, const atoll_peer_t *peer);
+static int fits(const atoll_search_t *search, const atoll_peer_t *peer, ramp_filter_t filter);
+static int is_allowed(const atoll_balancer_t *balancer, const atoll_peer_t *peer, uint64_t now);
+static int is_well(const atoll_balancer_t *balancer, const atoll_peer_t *peer, uint64_t now);
+static int is_guarded(atoll_balancer_t *balancer, uint64_t now);
+
+
+atoll_peer_t *
+atoll_search_next(atoll_search_t *search)
+{
+    atoll_walk_t         *walk = search->walk;
+    atoll_peer_t         *peer;
+    const atoll_table_t  *table = &search->balancer->table;
+    const atoll_ring_t   *ring;
+    int                   seen;
+
+    if (walk->sequence != table->sequence) {
+        search_begin(search);
+    }
+
+    if (table->single) {
+        return search_single(search);
+    }
+
+    for ( ;; ) {
+        ring = &table->ring[walk->ring];
+
+        peer = walk->keyed ? search_ring(search, ring) : take(search, ring->first_peer, ring->peer_count, ANY, &seen);
+
+        if (peer != NULL || search->torn || walk->ring == ATOLL_RING_BACKUPS) {
+            break;
+        }
+
+        walk->ring = ATOLL_RING_BACKUPS;
+        walk->point = atoll_ring_find(&table->ring[ATOLL_RING_BACKUPS], walk->hash);
+    }
+
+    if (peer == NULL && !atoll_table_is_current(table)) {
+        search->torn = 1;
+    }
+
+    return peer;
+}
+
+
+static void
+search_begin(atoll_search_t *search)
+{
+    atoll_walk_t         *walk = search->walk;
+    const atoll_table_t  *table = &search->balancer->table;
+
+    walk->sequence = table->sequence;
+    walk->ring = ATOLL_RING_PRIMARY;
+    walk->point = atoll_ring_find(&table->ring[ATOLL_RING_PRIMARY], walk->hash);
+}
+
+
+/* The only peer there is, also a second time (nginx: peers->single). */
+static atoll_peer_t *
+search_single(atoll_search_t *search)
+{
+    atoll_balancer_t  *balancer = search->balancer;
+    atoll_peer_t      *peer = balancer->peers[0];
+
+    if (!atoll_table_is_current(&balancer->table)) {
+        search->torn = 1;
+        return NULL;
+    }
+
+    if (is_allowed(balancer, peer, search->now) && has_room(balancer, peer)) {
+        return peer;
+    }
+
+    search->passed++;
+
+    return NULL;
+}
+
+
+/*
+ * Once around the ring at most. A first pick that meets a peer whose ramp leaves the key elsewhere holds it in reserve
+ * and goes on to the next eligible one; when that is in a ramp too, or there is none, the one in reserve serves.
+ */
+static atoll_peer_t *
+search_ring(atoll_search_t *search, const atoll_ring_t *ring)
+{
+    int            seen;
+    uint32_t       group, first, count, point = search->walk->point;
+    uint32_t       last = NO_GROUP, reserve = NO_GROUP, reserve_point = 0;
+    atoll_peer_t  *peer;
+
+    if (ring->point_count == 0) {
+        return NULL;
+    }
+
+    if (point >= ring->point_count) {
+        search->torn = 1;
+        return NULL;
+    }
+
+    for (uint32_t steps = 0; steps < ring->point_count; steps++, point = point + 1 < ring->point_count ? point + 1 : 0) {
+
+        if (steps == VAIN_POINTS && !is_any_eligible(search, ring, reserve)) {
+            break;
+        }
+
+        group = atoll_read32(&ring->points[point].group);
+
+        if (group == last || group == reserve) {
+            continue;
+        }
+
+        last = group;
+
+        if (!group_peers(search, ring, group, &first, &count)) {
+            return NULL;
+        }
+
+        peer = take(search, first, count, !search->first ? ANY : reserve == NO_GROUP ? ACCEPTING : STEADY, &seen);
+
+        if (peer != NULL || search->torn) {
+            search->walk->point = point;
+            return peer;
+        }
+
+        if (!seen) {
+            continue;
+        }
+
+        if (reserve != NO_GROUP) {
+            break;
+        }
+
+        reserve = group;
+        reserve_point = point;
+    }
+
+    if (reserve == NO_GROUP || !group_peers(search, ring, reserve, &first, &count)) {
+        return NULL;
+    }
+
+    search->walk->point = reserve_point;
+    search->first = 0;
+
+    peer = take(search, first, count, ANY, &seen);
+
+    return peer != NULL || search->torn ? peer : search_ring(search, ring);
+}
+
+
+/* The peers of a group, by their index in the table; what cannot be one of this ring means that the table is torn. */
+static int
+group_peers(atoll_search_t *search, const atoll_ring_t *ring, uint32_t group, uint32_t *first, uint32_t *count)
+{
+    const atoll_group_record_t *record;
+
+    if (group - ring->first_group < ring->group_count) {
+        record = &search->balancer->table.groups[group];
+        *first = atoll_read32(&record->first_peer);
+        *count = atoll_read32(&record->peer_count);
+
+        if (*first >= ring->first_peer && *first - ring->first_peer < ring->peer_count
+            && *count <= ring->peer_count - (*first - ring->first_peer))
+        {
+            return 1;
+        }
+    }
+
+    search->torn = 1;
+
+    return 0;
+}
+
+
+/*
+ * One of count addresses by smooth weighted round robin (nginx: ngx_http_upstream_get_chash_peer, get_peer). seen: one of
+ * them was eligible when last looked at. An address whose trial another worker won is not eligible when looked at again.
+ */
+static atoll_peer_t *
+take(atoll_search_t *search, uint32_t first, uint32_t count, ramp_filter_t filter, int *seen)
+{
+    atoll_peer_t *best;
+
+    *seen = 0;
+
+    for (uint32_t attempt = 0; attempt <= count; attempt++) {
+        best = best_of(search, first, count, filter, seen);
+
+        if (best == NULL || search->peek) {
+            return best;
+        }
+
+        if (!atoll_table_is_current(&search->balancer->table)) {
+            search->torn = 1;
+            return NULL;
+        }
+
+        if (win_trial(search, best)) {
+            move_weights(search, first, count, filter, best);
+            return best;
+        }
+    }
+
+    return NULL;
+}
+
+
+static atoll_peer_t *
+best_of(atoll_search_t *search, uint32_t first, uint32_t count, ramp_filter_t filter, int *seen)
+{
+    int64_t        weight, best_weight = 0;
+    atoll_peer_t  *peer, *best = NULL;
+
+    *seen = 0;
+
+    for (uint32_t i = first; i < first + count; i++) {
+        peer = search->balancer->peers[i];
+
+        if (!is_eligible(search, peer)) {
+            continue;
+        }
+
+        *seen = 1;
+
+        if (!fits(search, peer, filter)) {
+            search->passed++;
+            continue;
+        }
+
+        weight = peer->current_weight + peer->effective_weight;
+
+        if (best == NULL || weight > best_weight) {
+            best = peer;
+            best_weight = weight;
+        }
+    }
+
+    return best;
+}
+
+
+/*
+ * A peer that had failed and whose time is over is tried by one request in the whole nginx (nginx: peer->checked = now).
+ */
+static int
+win_trial(atoll_search_t *search, const atoll_peer_t *peer)
+{
+    uint32_t                    fails;
+    uint64_t                    until, now = search->now;
+    atoll_peer_state_record_t  *state = &search->balancer->zone->states[peer->slot];
+
+    fails = atoll_relaxed(state->fails);
+
+    if (fails == 0 || !atoll_peer_is_present(peer, state)) {
+        return 1;
+    }
+
+    until = atoll_relaxed(state->reason[ATOLL_REASON_PASSIVE]);
+
+    if (until != 0 && until <= now && peer->max_fails != 0 && fails >= peer->max_fails) {
+        if (!atomic_compare_exchange_strong(&state->reason[ATOLL_REASON_PASSIVE], &until, now + peer->fail_timeout_ms)) {
+            return 0;
+        }
+
+        atoll_set(state->checked_ms, now);
+
+    } else if (now - atoll_relaxed(state->checked_ms) > peer->fail_timeout_ms) {
+        atoll_set(state->checked_ms, now);
+    }
+
+    return 1;
+}
+
+
+static void
+move_weights(atoll_search_t *search, uint32_t first, uint32_t count, ramp_filter_t filter, atoll_peer_t *best)
+{
+    int64_t        total = 0;
+    atoll_peer_t  *peer;
+
+    for (uint32_t i = first; i < first + count; i++) {
+        peer = search->balancer->peers[i];
+
+        if (peer != best && !(is_eligible(search, peer) && fits(search, peer, filter))) {
+            continue;
+        }
+
+        peer->current_weight += peer->effective_weight;
+        total += peer->effective_weight;
+
+        if (peer->effective_weight < peer->weight) {
+            peer->effective_weight++;
+        }
+    }
+
+    best->current_weight -= total;
+}
+
+
+static int
+is_eligible(atoll_search_t *search, const atoll_peer_t *peer)
+{
+    atoll_balancer_t *balancer = search->balancer;
+
+    if ((peer->flags & ATOLL_PEER_FLAG_DOWN) || is_tried(search->walk, peer->slot)) {
+        return 0;
+    }
+
+    balancer->looks++;
+
+    if (is_allowed(balancer, peer, search->now) && has_room(balancer, peer)) {
+
+        if (is_well(balancer, peer, search->now)) {
+            return 1;
+        }
+
+        if (is_guarded(balancer, search->now)) {
+            search->guarded = 1;
+            return 1;
+        }
+    }
+
+    search->passed++;
+
+    return 0;
+}
+
+
+static int
+is_any_eligible(atoll_search_t *search, const atoll_ring_t *ring, uint32_t except)
+{
+    int       found = 0;
+    uint32_t  passed = search->passed, first = 0, count = 0;
+
+    if (except != NO_GROUP && !group_peers(search, ring, except, &first, &count)) {
+        return 0;
+    }
+
+    for (uint32_t i = ring->first_peer; i < ring->first_peer + ring->peer_count && !found; i++) {
+        found = i - first >= count && is_eligible(search, search->balancer->peers[i]);
+    }
+
+    search->passed = passed;
+
+    return found;
+}
+
+
+static int
+is_tried(const atoll_walk_t *walk, uint32_t slot)
+{
+    const uint32_t *tried = walk->tried != NULL ? walk->tried : walk->tried_inline;
+
+    for (uint32_t i = 0; i < walk->tried_count; i++) {
+        if (tried[i] == slot) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/* Below max_conns, over all workers. */
+static int
+has_room(const atoll_balancer_t *balancer, const atoll_peer_t *peer)
+{
+    uint64_t inflight;
+
+    if (peer->max_conns == 0 || !atoll_peer_is_present(peer, &balancer->zone->states[peer->slot])) {
+        return 1;
+    }
+
+    inflight = atoll_zone_inflight(balancer->zone, peer->slot);
+
+    if (balancer->row_outside) {
+        inflight += atoll_relaxed(balancer->row.peers[peer->slot].inflight);
+    }
+
+    return inflight < peer->max_conns;
+}
+
+
+static int
+fits(const atoll_search_t *search, const atoll_peer_t *peer, ramp_filter_t filter)
+{
+    uint64_t                          start, elapsed;
+    uint32_t                          slow_start = search->balancer->slow_start_ms;
+    const atoll_peer_state_record_t  *state = &search->balancer->zone->states[peer->slot];
+
+    if (filter == ANY || slow_start == 0 || !atoll_peer_is_present(peer, state)) {
+        return 1;
+    }
+
+    start = atoll_relaxed(state->ramp_start_ms);
+    elapsed = search->now - start;
+
+    if (start == 0 || elapsed >= slow_start) {
+        return 1;
+    }
+
+    return filter == ACCEPTING
+           && (uint64_t) (search->walk->hash * RAMP_MULTIPLIER) * slow_start < elapsed << 32;
+}
+
+
+/* By nginx.conf and the operators. */
+static int
+is_allowed(const atoll_balancer_t *balancer, const atoll_peer_t *peer, uint64_t now)
+{
+    const atoll_peer_state_record_t *state = &balancer->zone->states[peer->slot];
+
+    if (peer->flags & ATOLL_PEER_FLAG_DOWN) {
+        return 0;
+    }
+
+    return !atoll_peer_is_present(peer, state) || atoll_relaxed(state->reason[ATOLL_REASON_ADMIN]) <= now;
+}
+
+
+/* By probes and requests. */
+static int
+is_well(const atoll_balancer_t *balancer, const atoll_peer_t *peer, uint64_t now)
+{
+    const atoll_peer_state_record_t *state = &balancer->zone->states[peer->slot];
+
+    return !atoll_peer_is_present(peer, state)
+           || (atoll_relaxed(state->reason[ATOLL_REASON_PROBE]) <= now
+               && atoll_relaxed(state->reason[ATOLL_REASON_QUORUM]) <= now
+               && atoll_relaxed(state->reason[ATOLL_REASON_PASSIVE]) <= now);
+}
+
+
+/*
+ * Mass failure: of the primary peers that operators let serve, fewer than panic_percent are well, and no backup is. Then
+ * it is likelier that the judgement is wrong than that so many peers are gone.
+ */
+static int
+is_guarded(atoll_balancer_t *balancer, uint64_t now)
+{
+    int             backup = 0;
+    uint64_t        allowed = 0, well = 0;
+    atoll_table_t  *table = &balancer->table;
+    atoll_peer_t   *peer;
+
+    if (balancer->panic_percent == 0) {
+        return 0;
+    }
+
+    if (balancer->guard_checked_ms != 0 && now - balancer->guard_checked_ms < GUARD_INTERVAL_MS) {
+        return balancer->guard;
+    }
+
+    for (uint32_t i = 0; i < table->peer_count; i++) {
+        peer = balancer->peers[i];
+
+        if (!is_allowed(balancer, peer, now)) {
+            continue;
+        }
+
+        if (i < table->ring[ATOLL_RING_PRIMARY].peer_count) {
+            allowed++;
+            well += is_well(balancer, peer, now);
+
+        } else {
+            backup |= is_well(balancer, peer, now);
+        }
+    }
+
+    balancer->guard = !backup && well * 100 < allowed * balancer->panic_percent;
+    balancer->guard_checked_ms = now;
+
+    return balancer->guard;
+}

@@ -1,0 +1,31 @@
+/*
+ * The search for the next peer of a request: everything but a first choice that is simply eligible. Part of the
+ * balancer; not for callers of the reader.
+ */
+#ifndef ATOLL_WALK_H
+#define ATOLL_WALK_H
+
+#include "atoll_balance.h"
+
+typedef struct {
+    atoll_balancer_t  *balancer;   /* with a usable table */
+    atoll_walk_t      *walk;       /* ring, point and sequence are moved on */
+    uint64_t           now;
+    int                first;      /* first pick of the request: ramps count */
+    int                peek;       /* only asking: no trial is taken, no weight moved */
+    int                torn;       /* set when the table changed meanwhile: the answer means nothing */
+    int                guarded;    /* set when a reason was ignored for the guard's sake */
+    uint32_t           passed;     /* peers passed over */
+} atoll_search_t;
+
+/* The next peer; its trial, if it takes one, is won. NULL when none is left in both rings, or torn. */
+atoll_peer_t *atoll_search_next(atoll_search_t *search);
+
+/* Words of the slot are about this peer (acquire). */
+static inline int
+atoll_peer_is_present(const atoll_peer_t *peer, const atoll_peer_state_record_t *state)
+{
+    return atomic_load_explicit(&state->incarnation, memory_order_acquire) == peer->incarnation;
+}
+
+#endif

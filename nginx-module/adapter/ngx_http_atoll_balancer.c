@@ -76,7 +76,12 @@ ngx_http_atoll_init_balancers(ngx_http_atoll_main_conf_t *amcf)
         balancer->row = amcf->row;
         balancer->upstream = index;
         balancer->config_epoch = amcf->writer.config_epoch;
+        balancer->name = (const char *) ascfp[i]->upstream->host.data;
+        balancer->name_length = ascfp[i]->upstream->host.len;
         balancer->allocate = ngx_http_atoll_worker_alloc;
+
+        /* no request waits for the validation */
+        (void) atoll_balancer_refresh(balancer);
     }
 }
 

@@ -153,5 +153,7 @@ ngx_http_atoll_exit_process(ngx_cycle_t *cycle)
 static int
 ngx_http_atoll_is_alive(uint64_t pid, uint64_t start, void *data)
 {
-    return atoll_process_start(pid) == start;
+    uint64_t  now = atoll_process_start(pid);
+
+    return now != 0 && (start == 0 || now == start);
 }

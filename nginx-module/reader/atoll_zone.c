@@ -16,7 +16,7 @@ static int zone_sections(atoll_zone_t *zone, const atoll_header_record_t *header
 static int zone_buffers(const atoll_zone_t *zone);
 static void *zone_section(unsigned char *base, size_t length, uint64_t offset, uint64_t count, uint64_t size);
 static int row_take(atoll_row_record_t *head, uint64_t owner, uint64_t pid, uint64_t start, uint64_t config_epoch);
-static int row_is_dead(atoll_row_record_t *head, uint64_t owner,
+static int row_is_free(atoll_row_record_t *head, uint64_t owner,
                        int (*is_alive)(uint64_t pid, uint64_t start, void *data), void *data);
 static void row_clear(const atoll_row_t *row, const atoll_zone_t *zone);
 
@@ -246,11 +246,9 @@ atoll_row_claim(atoll_row_t *row, const atoll_zone_t *zone, uint64_t pid, uint64
             candidate = atoll_zone_row(zone, i);
             owner = atomic_load_explicit(&candidate.head->pid, memory_order_acquire);
 
-            if (owner == 0 ? claimed : !row_is_dead(candidate.head, owner, is_alive, data)) {
-                continue;
-            }
-
-            if (!row_take(candidate.head, owner, pid, start, config_epoch)) {
+            if ((owner == 0 && claimed) || !row_is_free(candidate.head, owner, is_alive, data)
+                || !row_take(candidate.head, owner, pid, start, config_epoch))
+            {
                 continue;
             }
 
@@ -272,16 +270,18 @@ atoll_row_claim(atoll_row_t *row, const atoll_zone_t *zone, uint64_t pid, uint64
 
 
 /*
- * The start time of a dead owner is taken away first: a row whose pid is new and whose start is still the dead one's
- * would look like one whose owner is gone.
+ * The start time of a former owner is taken away first: a row whose pid is new and whose start is still another's would
+ * look like one whose owner is gone.
  */
 static int
-row_is_dead(atoll_row_record_t *head, uint64_t owner,
+row_is_free(atoll_row_record_t *head, uint64_t owner,
             int (*is_alive)(uint64_t pid, uint64_t start, void *data), void *data)
 {
     uint64_t start = atomic_load_explicit(&head->start, memory_order_acquire);
 
-    if (atomic_load_explicit(&head->pid, memory_order_acquire) != owner || is_alive(owner, start, data)) {
+    if (atomic_load_explicit(&head->pid, memory_order_acquire) != owner
+        || (owner != 0 && is_alive(owner, start, data)))
+    {
         return 0;
     }
 

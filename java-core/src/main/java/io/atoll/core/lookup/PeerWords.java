@@ -1,0 +1,24 @@
+package io.atoll.core.lookup;
+
+import io.atoll.core.zone.Reason;
+
+/**
+ * What a walk reads about peers, by slot: from a zone, or from plain arrays. Times are CLOCK_MONOTONIC milliseconds,
+ * unsigned.
+ */
+public interface PeerWords {
+    /** Changes whenever the slot is given to another peer. */
+    long incarnation(int slot);
+
+    /** Until when a reason stands. */
+    long reason(int slot, Reason reason);
+
+    /** When the present ramp began; 0 none. */
+    long rampStartMs(int slot);
+
+    /** Failed requests since the last success, unsigned. */
+    int fails(int slot);
+
+    /** Requests at the peer now. */
+    long inflight(int slot);
+}

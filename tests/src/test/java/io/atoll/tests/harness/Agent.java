@@ -29,9 +29,10 @@ public final class Agent implements AutoCloseable {
     private final List<String> command = new ArrayList<>();
     private Process process;
 
-    private Agent(Scene scene, Nginx front, NetNs netns, List<String> jvm) throws IOException {
+    private Agent(Scene scene, Nginx front, String name, String listen, NetNs netns, List<String> jvm)
+            throws IOException {
         this.front = front;
-        folder = Files.createDirectories(scene.file("agent"));
+        folder = Files.createDirectories(scene.file(name));
         Files.writeString(folder.resolve("token"), "secret-of-the-scene");
         Files.writeString(folder.resolve("agent.conf"), """
                 atoll {
@@ -41,7 +42,7 @@ public final class Agent implements AutoCloseable {
                   api { listen = "%s", token-file = "%s/token" }
                   store { path = "%s/agent.journal" }
                 }
-                """.formatted(front.zone(), LEASE.toMillis(), listen(scene), folder, folder));
+                """.formatted(front.zone(), LEASE.toMillis(), listen, folder, folder));
         if (netns != null) {
             command.addAll(netns.prefix());
         }
@@ -58,8 +59,21 @@ public final class Agent implements AutoCloseable {
     /** Starts one inside a network namespace (null: none), with more options for its JVM. */
     public static Agent start(Scene scene, Nginx front, NetNs netns, List<String> jvm) {
         try {
-            Agent agent = scene.keep(new Agent(scene, front, netns, jvm));
+            Agent agent = scene.keep(new Agent(scene, front, "agent", listen(scene), netns, jvm));
             agent.start();
+            return agent;
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    /** Starts a second one with files and a port of its own, which takes the zone over from the first. */
+    public static Agent startAnother(Scene scene, Nginx front) {
+        try {
+            Agent agent = scene.keep(new Agent(scene, front, "another", scene.address(251) + ":9181", null, List.of()));
+            agent.launch();
+            Await.until("the second agent to take over", START,
+                    () -> new ZoneFile(front.zone()).word(HeaderRecord.AGENT_PID) == agent.pid());
             return agent;
         } catch (IOException e) {
             throw new UncheckedIOException(e);
@@ -73,19 +87,23 @@ public final class Agent implements AutoCloseable {
 
     /** Starts it, again if it had ended; returns when it has attached to the zone and answers. */
     public void start() {
+        launch();
         ZoneFile zone = new ZoneFile(front.zone());
-        try {
-            process = new ProcessBuilder(command).redirectErrorStream(true)
-                    .redirectOutput(ProcessBuilder.Redirect.appendTo(folder.resolve("agent.log").toFile())).start();
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
-        }
         Await.until("the agent to attach to " + zone.path(), START, () -> {
             if (!process.isAlive()) {
                 throw new AssertionError("the agent ended with " + process.exitValue() + ":\n" + log());
             }
             return zone.word(HeaderRecord.AGENT_PID) == process.pid() && answers();
         });
+    }
+
+    private void launch() {
+        try {
+            process = new ProcessBuilder(command).redirectErrorStream(true)
+                    .redirectOutput(ProcessBuilder.Redirect.appendTo(folder.resolve("agent.log").toFile())).start();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
     }
 
     /** Process id. */
@@ -128,6 +146,16 @@ public final class Agent implements AutoCloseable {
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
+    }
+
+    /** Takes a peer out of service for good, as an operator does. */
+    public void drain(String upstream, String address) {
+        call("POST", "/v1/peers/" + upstream + "/" + address + "/drain");
+    }
+
+    /** Takes a drain back. */
+    public void undrain(String upstream, String address) {
+        call("POST", "/v1/peers/" + upstream + "/" + address + "/undrain");
     }
 
     /** Its output so far. */

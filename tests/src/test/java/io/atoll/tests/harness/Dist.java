@@ -21,9 +21,9 @@ public final class Dist {
         return part("atoll-agent.jar");
     }
 
-    /** The folder of the build product. */
+    /** The folder of the build product; -Datoll.dist names another one, as one built with sanitizers. */
     public static Path folder() {
-        return ROOT.resolve("dist");
+        return ROOT.resolve(System.getProperty("atoll.dist", "dist"));
     }
 
     private static Path part(String name) {

@@ -127,9 +127,10 @@ fail_size(const atoll_writer_request_t *request, char *error)
         peers += request->upstreams[i].peer_count;
     }
 
-    return atoll_writer_fail(error, "the zone file \"%s\" of %zu bytes is too small for %" PRIu32 " upstreams with %" PRIu64
-                             " peers in all; write atoll_zone %s size=%" PRIu64 "m or more", request->path, request->size,
-                             request->upstream_count, peers, request->path, atoll_size_needed(request) >> 20);
+    return atoll_writer_fail(error, "the zone file \"%s\" of %zu bytes is too small for %" PRIu32 " upstream%s with %" PRIu64
+                             " peer%s; write \"atoll_zone %s size=%" PRIu64 "m;\", or more", request->path, request->size,
+                             request->upstream_count, request->upstream_count == 1 ? "" : "s", peers, peers == 1 ? "" : "s",
+                             request->path, atoll_size_needed(request) >> 20);
 }
 
 static int

@@ -23,10 +23,10 @@
 
 #define DEFAULT_TIMEOUT_MS 30000
 
-/* Java heap: what an empty compile needs with room to spare, and the arrays of a ring while it is built; see
- * docs/jni-bridge.md for the measurement. */
-#define HEAP_BASE_BYTES       (48u << 20)
-#define HEAP_BYTES_PER_POINT  40u
+/* Java heap: what an empty compile needs with room to spare, and the arrays of a ring while it is built, in proportion to
+ * the room for tables; see docs/jni-bridge.md for the measurement. */
+#define HEAP_BASE_BYTES             (48u << 20)
+#define HEAP_BYTES_PER_OUTPUT_BYTE  2u
 
 /* Output bytes: a table's head with the gaps of aligned sections and the smallest bucket indexes; a point with up to
  * four bucket words; a peer with its group. */
@@ -38,14 +38,14 @@
 typedef struct {
     pid_t          pid;
     int            answer_fd;           /* -1 once closed */
-    int            stderr_fd;
+    int            text_fd;             /* its stdout and stderr */
     int            timed_out;
     int            reaped;              /* 0: somebody else did, its wait_status is not known */
     int            wait_status;
     size_t         received;
     unsigned char  answer[sizeof(atoll_compile_answer_t) + ATOLL_COMPILE_ERROR];
     size_t         said;
-    char           text[1024];          /* the first it wrote to stderr */
+    char           text[1024];          /* the first it wrote to stdout and stderr */
 } child_t;
 
 
@@ -150,22 +150,6 @@ atoll_compile_region_close(atoll_compile_region_t *region)
 }
 
 
-static size_t
-heap_bytes(const atoll_compile_region_t *region)
-{
-    uint32_t  i;
-    uint64_t  points;
-
-    points = 0;
-
-    for (i = 0; i < region->request->peer_count; i++) {
-        points += (uint64_t) region->peers[i].weight * ATOLL_POINTS_PER_WEIGHT;
-    }
-
-    return HEAP_BASE_BYTES + (size_t) points * HEAP_BYTES_PER_POINT;
-}
-
-
 /* The folder with its links resolved, once the files in it are known to be there. */
 static int
 find_library(char path[PATH_MAX], const char *library_dir, char *error)
@@ -261,7 +245,7 @@ start(child_t *child, const atoll_compile_job_t *job, const sigset_t *mask, char
     }
 
     child->answer_fd = answer[0];
-    child->stderr_fd = text[0];
+    child->text_fd = text[0];
 
     return 0;
 }
@@ -318,7 +302,7 @@ await_answer(child_t *child, int64_t deadline)
     struct pollfd  fds[2];
 
     fds[0].fd = child->answer_fd;
-    fds[1].fd = child->stderr_fd;
+    fds[1].fd = child->text_fd;
     fds[0].events = fds[1].events = POLLIN;
     open = 1;
 
@@ -335,7 +319,7 @@ await_answer(child_t *child, int64_t deadline)
             continue;
         }
 
-        if (fds[1].revents && drain(child->stderr_fd, child->text, sizeof(child->text) - 1, &child->said)) {
+        if (fds[1].revents && drain(child->text_fd, child->text, sizeof(child->text) - 1, &child->said)) {
             fds[1].fd = -1;
         }
 
@@ -363,15 +347,15 @@ finish(child_t *child)
 
     child->reaped = pid == child->pid;
 
-    drain(child->stderr_fd, child->text, sizeof(child->text) - 1, &child->said);
+    drain(child->text_fd, child->text, sizeof(child->text) - 1, &child->said);
     child->text[child->said] = '\0';
 
     close(child->answer_fd);
-    close(child->stderr_fd);
+    close(child->text_fd);
 }
 
 
-/* What the child wrote to stderr on one line: ": a; b", without the marks of a JVM's crash report; "" if nothing. */
+/* What the child wrote to stdout and stderr, on one line: ": a; b", without the marks of a JVM's crash report; "" if nothing. */
 static const char *
 said(child_t *child, char line[600])
 {
@@ -493,7 +477,8 @@ atoll_compile(atoll_compile_region_t *region, const atoll_compile_options_t *opt
         return -1;
     }
 
-    job = (atoll_compile_job_t) { java.libjvm, library, region->base, region->length, heap_bytes(region), getpid() };
+    job = (atoll_compile_job_t) { java.libjvm, library, region->base, region->length,
+                                  HEAP_BASE_BYTES + output_length * HEAP_BYTES_PER_OUTPUT_BYTE, getpid() };
 
     sigprocmask(SIG_BLOCK, NULL, &saved);
     mask = saved;

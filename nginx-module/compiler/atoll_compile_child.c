@@ -18,7 +18,7 @@
 #include "atoll_compile.h"
 #include "atoll_compile_child.h"
 
-/* The child's descriptors: 0 and 1 are /dev/null, 2 the pipe for what the JVM says, then the answer's pipe. */
+/* The child's descriptors: 0 is /dev/null, 1 and 2 the pipe for what the JVM says, then the answer's pipe. */
 #define ANSWER_FD 3
 
 
@@ -111,21 +111,32 @@ close_from(int first)
 
 /* Listening sockets, logs and the other ends of the pipes go; what stays has its fixed number. */
 static void
-keep_descriptors(int answer_fd, int stderr_fd)
+keep_descriptors(int answer_fd, int text_fd)
 {
     int  null;
 
     null = open("/dev/null", O_RDWR);
 
     answer_fd = fcntl(answer_fd, F_DUPFD, ANSWER_FD + 1);
-    stderr_fd = fcntl(stderr_fd, F_DUPFD, ANSWER_FD + 1);
+    text_fd = fcntl(text_fd, F_DUPFD, ANSWER_FD + 1);
     null = fcntl(null, F_DUPFD, ANSWER_FD + 1);
 
-    if (dup2(null, 0) == -1 || dup2(null, 1) == -1 || dup2(stderr_fd, 2) == -1 || dup2(answer_fd, ANSWER_FD) == -1) {
+    if (dup2(null, 0) == -1 || dup2(text_fd, 1) == -1 || dup2(text_fd, 2) == -1 || dup2(answer_fd, ANSWER_FD) == -1) {
         _exit(2);
     }
 
     close_from(ANSWER_FD + 1);
+}
+
+
+/*
+ * A JVM that cannot start, or is told to by Java, calls exit(). This handler, the last one registered, comes before those
+ * that were inherited, and spares the parent's.
+ */
+static void
+leave(void)
+{
+    _exit(1);
 }
 
 
@@ -166,15 +177,16 @@ compile(const atoll_compile_job_t *job, char error[ATOLL_COMPILE_ERROR])
 
 
 _Noreturn void
-atoll_compile_child(const atoll_compile_job_t *job, int answer_fd, int stderr_fd)
+atoll_compile_child(const atoll_compile_job_t *job, int answer_fd, int text_fd)
 {
     int   status;
     char  error[ATOLL_COMPILE_ERROR];
 
     detach(job->parent);
-    keep_descriptors(answer_fd, stderr_fd);
+    keep_descriptors(answer_fd, text_fd);
     clean_environment();
     reset_signals();
+    atexit(leave);
 
     error[0] = '\0';
     status = compile(job, error);

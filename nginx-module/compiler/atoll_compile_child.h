@@ -29,6 +29,6 @@ typedef struct {
  * Runs in the fork, with every signal blocked. Gives up all that it inherited but the region and the two pipes, loads
  * libatoll_jni.so, runs the job, writes the answer, and ends by _exit(): none of the parent's atexit handlers run.
  */
-_Noreturn void atoll_compile_child(const atoll_compile_job_t *job, int answer_fd, int stderr_fd);
+_Noreturn void atoll_compile_child(const atoll_compile_job_t *job, int answer_fd, int text_fd);
 
 #endif

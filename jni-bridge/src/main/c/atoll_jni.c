@@ -9,6 +9,7 @@
 #include <jni.h>
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -23,6 +24,9 @@
 #define STACK_BYTES  (4u << 20)
 #define PATH_BYTES   4096
 #define OPTION_COUNT 24
+
+/* HotSpot's cds.h: CDS_DYNAMIC_ARCHIVE_MAGIC, the same in JDK 17 to 25. */
+#define DYNAMIC_ARCHIVE_MAGIC  0xf00baba8
 
 typedef jint (*create_vm_pt)(JavaVM **vm, void **env, void *args);
 
@@ -69,6 +73,26 @@ add_option(options_t *options, const char *text)
 }
 
 
+/* Looks at the first word only: a JVM refuses to start over a file that is no archive, and ignores one that is not its. */
+static int
+is_archive(const char *path)
+{
+    FILE      *file;
+    size_t     n;
+    uint32_t   magic;
+
+    file = fopen(path, "re");
+    if (file == NULL) {
+        return 0;
+    }
+
+    n = fread(&magic, sizeof(magic), 1, file);
+    fclose(file);
+
+    return n == 1 && magic == DYNAMIC_ARCHIVE_MAGIC;
+}
+
+
 /*
  * Both archives are named: given the upper one alone, a JVM of another version gives up its own base archive too
  * (measured with JDK 25 and an archive of JDK 17: 533 classes from the archive became 0).
@@ -86,7 +110,7 @@ add_archive(options_t *options, const job_t *job)
     snprintf(base, sizeof(base), "%.*s/classes.jsa", folder, job->libjvm_path);
     snprintf(upper, sizeof(upper), "%s/atoll-core.jsa", job->library_dir);
 
-    if (access(base, R_OK) == 0 && access(upper, R_OK) == 0) {
+    if (access(base, R_OK) == 0 && is_archive(upper)) {
         snprintf(options->archive, sizeof(options->archive), "-XX:SharedArchiveFile=%s:%s", base, upper);
         add_option(options, options->archive);
     }
@@ -109,10 +133,9 @@ set_options(options_t *options, const job_t *job)
     add_option(options, "-XX:-UsePerfData");
     add_option(options, "-XX:+DisableAttachMechanism");
 
-    /* quiet: no warnings, no core, no hs_err file; what is said of a crash goes to stderr, the long report to stdout */
+    /* quiet: no warnings, no core, no hs_err file; a crash report begins with its summary and goes to stdout */
     add_option(options, "-Xlog:disable");
     add_option(options, "-XX:-PrintWarnings");
-    add_option(options, "-XX:+DisplayVMOutputToStderr");
     add_option(options, "-XX:+ErrorFileToStdout");
     add_option(options, "-XX:-CreateCoredumpOnCrash");
 

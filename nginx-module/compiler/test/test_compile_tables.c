@@ -1,0 +1,426 @@
+/*
+ * The whole way with the real JVM and java-core: ATOLL_DIST is the folder with libatoll_jni.so, atoll-core.jar and
+ * atoll-core.jsa. What comes back is checked with the workers' own reader.
+ */
+#define _GNU_SOURCE
+#include "../../reader/atoll_table.h"
+#include "../atoll_java_home.h"
+#include "compile_test.h"
+
+static const char  *dist;
+static char         error[ATOLL_COMPILE_ERROR];
+
+
+static int
+compile(atoll_compile_region_t *region, const char *library_dir, const char *java_home)
+{
+    atoll_compile_options_t  options;
+
+    options = (atoll_compile_options_t) { library_dir, java_home, 0 };
+    error[0] = '\0';
+
+    return atoll_compile(region, &options, error);
+}
+
+
+static void
+check_table(const atoll_compile_region_t *region, uint32_t peers)
+{
+    atoll_table_t  table;
+
+    CHECK(atoll_table_check(&table, region->base + region->upstreams[0].table_offset, region->upstreams[0].table_length)
+          == ATOLL_TABLE_OK);
+    CHECK(table.peer_count == peers);
+    CHECK(table.group_count == peers);
+    CHECK(table.ring[ATOLL_RING_PRIMARY].peer_count == peers - 1);
+    CHECK(table.ring[ATOLL_RING_BACKUPS].peer_count == 1);
+    CHECK(table.ring[ATOLL_RING_PRIMARY].point_count > (peers - 1) * 159);
+}
+
+
+static void
+compile_peers(uint32_t peers, const char *java_home)
+{
+    atoll_compile_region_t  region;
+
+    open_request(&region, peers);
+
+    CHECK(compile(&region, dist, java_home) == 0);
+
+    if (error[0] == '\0') {
+        check_table(&region, peers);
+    } else {
+        printf("# %s\n", error);
+    }
+
+    atoll_compile_region_close(&region);
+}
+
+
+static void
+shouldCompileAHundredPeers(void)
+{
+    compile_peers(100, NULL);
+}
+
+
+static void
+shouldCompileTenThousandPeersInTheHeapOfItsSize(void)
+{
+    compile_peers(10000, NULL);
+}
+
+
+static void
+shouldCompileWithEveryJvmOfThisMachine(void)
+{
+    char                home[512];
+    DIR                *dir;
+    struct dirent      *entry;
+    atoll_java_home_t   java;
+
+    dir = opendir(ATOLL_JAVA_FOLDER);
+
+    while (dir != NULL && (entry = readdir(dir)) != NULL) {
+        snprintf(home, sizeof(home), "%s/%s", ATOLL_JAVA_FOLDER, entry->d_name);
+
+        if (entry->d_type == DT_DIR && entry->d_name[0] != '.'
+            && atoll_java_home_find(&java, home, ATOLL_JAVA_FOLDER, error, sizeof(error)) == 0)
+        {
+            printf("# JVM %s\n", java.version);
+            compile_peers(100, home);
+        }
+    }
+
+    if (dir != NULL) {
+        closedir(dir);
+    }
+}
+
+
+static void
+shouldNotListenToTheEnvironmentOptionsOfJava(void)
+{
+    setenv("JAVA_TOOL_OPTIONS", "-Dsome=thing -XX:NoSuchOption", 1);
+    setenv("_JAVA_OPTIONS", "-Xmx1k", 1);
+    setenv("JDK_JAVA_OPTIONS", "-XX:NoSuchOption", 1);
+
+    compile_peers(10, NULL);
+
+    unsetenv("JAVA_TOOL_OPTIONS");
+    unsetenv("_JAVA_OPTIONS");
+    unsetenv("JDK_JAVA_OPTIONS");
+}
+
+
+static void
+shouldTellTheExceptionOfJava(void)
+{
+    atoll_compile_region_t  region;
+
+    open_request(&region, 3);
+    region.peers[1].weight = 0;
+
+    CHECK(compile(&region, dist, NULL) == -1);
+    CHECK_SAYS(error, "java-core gave up: io.atoll.core.table.CompileException: ");
+    CHECK_SAYS(error, "10.0.0.1:8080");
+    CHECK_SAYS(error, "(JVM ");
+    CHECK(strchr(error, '\n') == NULL);
+
+    atoll_compile_region_close(&region);
+}
+
+
+static void
+shouldRefuseAJarOfAnotherLayout(void)
+{
+    atoll_compile_region_t  region;
+
+    open_request(&region, 3);
+    region.request->fingerprint ^= 1;
+
+    CHECK(compile(&region, dist, NULL) == -1);
+    CHECK_SAYS(error, "one build");
+
+    atoll_compile_region_close(&region);
+}
+
+
+/* dist in the test's folder, each file a link or, with a text, a file of its own. */
+static const char *
+make_dist(const char *name, const char *jar)
+{
+    size_t  i;
+    char    path[512], target[1024];
+
+    static const char *const  files[] = { "libatoll_jni.so", "atoll-core.jar" };
+
+    snprintf(path, sizeof(path), "%s/README", name);
+    make_file(path, "");
+
+    for (i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+        snprintf(path, sizeof(path), "%s/%s", name, files[i]);
+        snprintf(target, sizeof(target), "%s/%s", dist, files[i]);
+
+        if (i == 1 && jar != NULL) {
+            make_file(path, jar);
+
+        } else if (symlink(target, in_test_folder(path)) == -1) {
+            bail_out(path);
+        }
+    }
+
+    return in_test_folder(name);
+}
+
+
+static void
+shouldSayThatTheJarHoldsNoCompiler(void)
+{
+    atoll_compile_region_t  region;
+
+    open_request(&region, 3);
+
+    CHECK(compile(&region, make_dist("no-jar", "not a jar"), NULL) == -1);
+    CHECK_SAYS(error, "java.lang.NoClassDefFoundError: io/atoll/jni/CompileEntry");
+
+    atoll_compile_region_close(&region);
+}
+
+
+static void
+shouldWorkWithoutAnArchiveAndWithAForeignOne(void)
+{
+    const char              *folder;
+    atoll_compile_region_t   region;
+
+    open_request(&region, 100);
+
+    folder = make_dist("no-archive", NULL);
+    CHECK(compile(&region, folder, NULL) == 0);
+    check_table(&region, 100);
+
+    make_file("no-archive/atoll-core.jsa", "not an archive, and rather short");
+    CHECK(compile(&region, folder, NULL) == 0);
+    check_table(&region, 100);
+
+    atoll_compile_region_close(&region);
+}
+
+
+/* A folder whose jar has another CompileEntry: its compile() has that body. */
+static const char *
+make_dist_that_runs(const char *name, const char *body)
+{
+    char  path[256], text[2048];
+
+    snprintf(path, sizeof(path), "%s-java/CompileEntry.java", name);
+    snprintf(text, sizeof(text), "package io.atoll.jni;\n"
+             "public class CompileEntry {\n"
+             "    public static void compile(java.nio.ByteBuffer region) throws Exception { %s }\n"
+             "}\n", body);
+    make_file(path, text);
+    make_dist(name, "");
+
+    snprintf(text, sizeof(text), "cd %s/%s-java && javac -nowarn -d . CompileEntry.java 2>javac.log && "
+             "jar cf ../%s/atoll-core.jar io", test_folder, name, name);
+
+    if (system(text) != 0) {
+        bail_out(text);
+    }
+
+    return in_test_folder(name);
+}
+
+
+static void
+shouldPutAMessageOfSeveralLinesOnOne(void)
+{
+    atoll_compile_region_t  region;
+
+    open_request(&region, 3);
+
+    CHECK(compile(&region, make_dist_that_runs("lines", "throw new java.io.IOException(\"first\\n\\tsecond\");"), NULL)
+          == -1);
+    CHECK_SAYS(error, "java-core gave up: java.io.IOException: first  second (JVM ");
+
+    CHECK(compile(&region, make_dist_that_runs("mute", "throw null;"), NULL) == -1);
+    CHECK_SAYS(error, "java-core gave up: java.lang.NullPointerException");
+
+    atoll_compile_region_close(&region);
+}
+
+
+static void
+shouldTellThatJavaRanOutOfMemory(void)
+{
+    atoll_compile_region_t  region;
+
+    open_request(&region, 3);
+
+    CHECK(compile(&region, make_dist_that_runs("memory", "Object[] all = new Object[100];"
+                                               "for (int i = 0; ; i++) { all[i] = new byte[1 << 22]; }"), NULL) == -1);
+    CHECK_SAYS(error, "java.lang.OutOfMemoryError: Java heap space");
+
+    atoll_compile_region_close(&region);
+}
+
+
+static void
+shouldTellThatJavaExited(void)
+{
+    atoll_compile_region_t  region;
+
+    open_request(&region, 3);
+
+    CHECK(compile(&region, make_dist_that_runs("exit", "System.err.println(\"enough\"); System.exit(7);"), NULL) == -1);
+    CHECK_SAYS(error, "ended with exit code 1 before it answered: enough");
+
+    atoll_compile_region_close(&region);
+}
+
+
+/* Files named so in a folder. */
+static int
+count_named(const char *folder, const char *prefix)
+{
+    int             n;
+    DIR            *dir;
+    struct dirent  *entry;
+
+    dir = opendir(folder);
+    if (dir == NULL) {
+        bail_out(folder);
+    }
+
+    for (n = 0; (entry = readdir(dir)) != NULL; n += strncmp(entry->d_name, prefix, strlen(prefix)) == 0) { /* void */ }
+
+    closedir(dir);
+
+    return n;
+}
+
+
+static void
+shouldTellACrashOfTheJvmAndLeaveNoReportFile(void)
+{
+    int                     reports, roots;
+    const char             *folder;
+    atoll_compile_region_t  region;
+
+    folder = make_dist_that_runs("crash",
+        "java.lang.reflect.Field f = Class.forName(\"sun.misc.Unsafe\").getDeclaredField(\"theUnsafe\");"
+        "f.setAccessible(true);"
+        "((sun.misc.Unsafe) f.get(null)).putInt(8L, 1);");
+
+    open_request(&region, 3);
+    reports = count_named(".", "hs_err") + count_named("/tmp", "hs_err");
+    roots = count_named("/", "hs_err") + count_named("/", "core");
+
+    CHECK(compile(&region, folder, NULL) == -1);
+    CHECK_SAYS(error, "before it answered: A fatal error has been detected by the Java Runtime Environment");
+    CHECK_SAYS(error, "SIGSEGV");
+    CHECK_SAYS(error, "Problematic frame");
+    CHECK(strchr(error, '\n') == NULL);
+    CHECK(count_named(".", "hs_err") + count_named("/tmp", "hs_err") == reports);
+    CHECK(count_named("/", "hs_err") + count_named("/", "core") == roots);
+
+    atoll_compile_region_close(&region);
+}
+
+
+static void
+shouldEndJavaThatDoesNot(void)
+{
+    footprint_t              before;
+    atoll_compile_region_t   region;
+    atoll_compile_options_t  options;
+
+    open_request(&region, 3);
+    options = (atoll_compile_options_t) { make_dist_that_runs("loop", "for ( ;; ) { }"), NULL, 1000 };
+    before = footprint();
+
+    CHECK(atoll_compile(&region, &options, error) == -1);
+    CHECK_SAYS(error, "gave no answer within 1000 ms and was killed");
+    check_footprint(before, 1024);
+
+    atoll_compile_region_close(&region);
+}
+
+
+static void
+shouldSayThatLibjvmIsNoJvm(void)
+{
+    char                    library[1024];
+    atoll_compile_region_t  region;
+
+    open_request(&region, 3);
+    make_java_home("text-jvm", "17.0.1");
+
+    CHECK(compile(&region, dist, in_test_folder("text-jvm")) == -1);
+    CHECK_SAYS(error, "text-jvm/lib/server/libjvm.so: file too short");
+
+    make_java_home("other-jvm", "17.0.1");
+    unlink(in_test_folder("other-jvm/lib/server/libjvm.so"));
+    snprintf(library, sizeof(library), "%s/libatoll_jni.so", dist);
+    CHECK(symlink(library, in_test_folder("other-jvm/lib/server/libjvm.so")) == 0);
+    CHECK(compile(&region, dist, in_test_folder("other-jvm")) == -1);
+    CHECK_SAYS(error, "is no JVM");
+
+    atoll_compile_region_close(&region);
+}
+
+
+static void
+shouldSayWhyTheJvmDidNotStart(void)
+{
+    char                    command[1024];
+    atoll_java_home_t       java;
+    atoll_compile_region_t  region;
+
+    /* A JVM that has lost its class library. */
+    CHECK(atoll_java_home_find(&java, NULL, ATOLL_JAVA_FOLDER, error, sizeof(error)) == 0);
+    make_java_home("bare-jvm", java.version);
+    snprintf(command, sizeof(command), "cp %.400s %.400s", java.libjvm, in_test_folder("bare-jvm/lib/server/libjvm.so"));
+    CHECK(system(command) == 0);
+
+    open_request(&region, 3);
+
+    CHECK(compile(&region, dist, in_test_folder("bare-jvm")) == -1);
+    CHECK_SAYS(error, "ended with exit code 1 before it answered: Error occurred during initialization of VM; ");
+    CHECK_SAYS(error, "bare-jvm");
+
+    atoll_compile_region_close(&region);
+}
+
+
+int
+main(void)
+{
+    dist = getenv("ATOLL_DIST");
+
+    if (dist == NULL) {
+        errno = EINVAL;
+        bail_out("ATOLL_DIST is not set");
+    }
+
+    make_test_folder();
+
+    RUN(shouldCompileAHundredPeers);
+    RUN(shouldCompileTenThousandPeersInTheHeapOfItsSize);
+    RUN(shouldCompileWithEveryJvmOfThisMachine);
+    RUN(shouldNotListenToTheEnvironmentOptionsOfJava);
+    RUN(shouldTellTheExceptionOfJava);
+    RUN(shouldRefuseAJarOfAnotherLayout);
+    RUN(shouldSayThatTheJarHoldsNoCompiler);
+    RUN(shouldWorkWithoutAnArchiveAndWithAForeignOne);
+    RUN(shouldPutAMessageOfSeveralLinesOnOne);
+    RUN(shouldTellThatJavaRanOutOfMemory);
+    RUN(shouldTellThatJavaExited);
+    RUN(shouldTellACrashOfTheJvmAndLeaveNoReportFile);
+    RUN(shouldEndJavaThatDoesNot);
+    RUN(shouldSayThatLibjvmIsNoJvm);
+    RUN(shouldSayWhyTheJvmDidNotStart);
+
+    return tests_done();
+}

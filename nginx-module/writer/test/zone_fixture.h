@@ -400,6 +400,7 @@ config_close(config_t *config)
         free((void *) (uintptr_t) upstream->settings);
         free((void *) (uintptr_t) upstream->peers);
         free((void *) (uintptr_t) upstream->table);
+        memset(upstream, 0, sizeof(*upstream));
     }
     config->request.upstream_count = 0;
 }

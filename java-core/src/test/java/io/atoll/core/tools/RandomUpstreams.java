@@ -5,6 +5,8 @@ import io.atoll.core.table.CompileRequest.Peer;
 import io.atoll.core.table.CompileRequest.Upstream;
 import io.atoll.core.table.TableCompiler;
 import io.atoll.core.zone.ZoneLayout.PeerFlag;
+import io.atoll.core.zone.ZoneLayout.TablePeerRecord;
+import io.atoll.core.zone.ZoneLayout.TableRecord;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.List;
@@ -57,5 +59,15 @@ public final class RandomUpstreams {
         ByteBuffer region = new CompileRequest(List.of(upstream)).region();
         TableCompiler.compile(region);
         return CompileRequest.table(region, 0);
+    }
+
+    /** The same table with slots as the master would give them: each peer its place in the upstream's list. */
+    public static ByteBuffer withSlots(ByteBuffer table) {
+        int peers = (int) table.getLong(TableRecord.PEERS_OFFSET);
+        for (int i = 0; i < table.getInt(TableRecord.PEER_COUNT); i++) {
+            int peer = peers + i * TablePeerRecord.SIZE;
+            table.putInt(peer + TablePeerRecord.SLOT, table.getInt(peer + TablePeerRecord.SOURCE));
+        }
+        return table;
     }
 }

@@ -308,6 +308,7 @@ peer_limits(atoll_peer_t *peer, const atoll_table_peer_record_t *record)
     peer->max_conns = atoll_read32(&record->max_conns);
     peer->max_fails = atoll_read32(&record->max_fails);
     peer->fail_timeout_ms = atoll_read32(&record->fail_timeout_ms);
+    peer->source = atoll_read32(&record->source);
 }
 
 

@@ -27,6 +27,7 @@ typedef struct {
     uint32_t   max_conns;
     uint32_t   max_fails;
     uint32_t   fail_timeout_ms;
+    uint32_t   source;             /* place in the upstream's list */
     uint32_t   socklen;
     uint32_t   server_length;
     uint32_t   address_length;

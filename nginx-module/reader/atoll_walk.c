@@ -204,8 +204,8 @@ group_peers(atoll_search_t *search, const atoll_ring_t *ring, uint32_t group, ui
 
 
 /*
- * One of count addresses by smooth weighted round robin (nginx: ngx_http_upstream_get_chash_peer, get_peer). seen: one of
- * them was eligible when last looked at. An address whose trial another worker won is not eligible when looked at again.
+ * One of count addresses by smooth weighted round robin (nginx: ngx_http_upstream_get_chash_peer, get_peer), among equals
+ * the first in nginx.conf. seen: one of them was eligible when last looked at. An address whose trial another worker won is not eligible when looked at again.
  */
 static atoll_peer_t *
 take(atoll_search_t *search, uint32_t first, uint32_t count, ramp_filter_t filter, int *seen)
@@ -260,7 +260,7 @@ best_of(atoll_search_t *search, uint32_t first, uint32_t count, ramp_filter_t fi
 
         weight = peer->current_weight + peer->effective_weight;
 
-        if (best == NULL || weight > best_weight) {
+        if (best == NULL || weight > best_weight || (weight == best_weight && peer->source < best->source)) {
             best = peer;
             best_weight = weight;
         }

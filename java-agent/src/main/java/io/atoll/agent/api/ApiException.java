@@ -1,0 +1,35 @@
+package io.atoll.agent.api;
+
+/** A call that cannot be answered: what, where, what was expected, how to mend it. */
+public final class ApiException extends RuntimeException {
+    private static final long serialVersionUID = 1;
+
+    private final int status;
+    private final String where;
+    private final String expected;
+    private final String fix;
+
+    public ApiException(int status, String what, String where, String expected, String fix) {
+        super(what);
+        this.status = status;
+        this.where = where;
+        this.expected = expected;
+        this.fix = fix;
+    }
+
+    public int status() {
+        return status;
+    }
+
+    public String where() {
+        return where;
+    }
+
+    public String expected() {
+        return expected;
+    }
+
+    public String fix() {
+        return fix;
+    }
+}

@@ -1,0 +1,170 @@
+package io.atoll.agent.config;
+
+import java.io.File;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+import java.util.logging.Level;
+
+import com.typesafe.config.Config;
+import com.typesafe.config.ConfigException;
+import com.typesafe.config.ConfigFactory;
+import com.typesafe.config.ConfigParseOptions;
+import com.typesafe.config.ConfigSyntax;
+
+/** The agent's settings. What each means is said once, in reference.conf. */
+public record AgentConfig(List<Path> zones, Duration heartbeat, Duration lease, ListenAddress apiListen, String token,
+        ListenAddress metricsListen, boolean metricsJvm, Path storePath, ProbeConfig probe, LogLevel logLevel) {
+
+    /** How probes are made; what they ask stands in the zone. */
+    public record ProbeConfig(boolean keepalive, Transport transport) {}
+
+    /** How sockets are waited for. */
+    public enum Transport { AUTO, EPOLL, NIO }
+
+    /** Kinds of store. */
+    public enum StoreType { FILE }
+
+    /** Levels of log lines. */
+    public enum LogLevel {
+        DEBUG(Level.FINE), INFO(Level.INFO), WARN(Level.WARNING), ERROR(Level.SEVERE);
+
+        private final Level level;
+
+        LogLevel(Level level) {
+            this.level = level;
+        }
+
+        public Level level() {
+            return level;
+        }
+    }
+
+    /** Reads a file over the defaults of reference.conf; a null file gives the defaults. */
+    public static AgentConfig read(Path file) throws ConfigProblems {
+        Config defaults = ConfigFactory.parseResources(AgentConfig.class.getClassLoader(), "reference.conf");
+        Config config;
+        try {
+            config = file == null ? defaults : parse(file).withFallback(defaults);
+            config = config.resolve();
+        } catch (ConfigException e) {
+            throw new ConfigProblems(List.of(syntax(e, file)));
+        }
+        List<String> problems = new ArrayList<>();
+        Section top = new Section(config.root(), "", problems);
+        Section root = top.section("atoll");
+        AgentConfig result = read(root, problems);
+        root.finish();
+        top.finish();
+        if (!problems.isEmpty()) {
+            throw new ConfigProblems(problems);
+        }
+        return result;
+    }
+
+    private static Config parse(Path file) throws ConfigProblems {
+        File named = file.toFile();
+        if (!Files.isReadable(file) || Files.isDirectory(file)) {
+            throw new ConfigProblems(List.of(file + " cannot be read; expected the agent's configuration file; "
+                    + "check the path and its permissions, or leave --config away for the defaults"));
+        }
+        return ConfigFactory.parseFile(named, ConfigParseOptions.defaults().setSyntax(ConfigSyntax.CONF));
+    }
+
+    private static String syntax(ConfigException problem, Path file) {
+        String where = problem.origin() == null ? file + ": " : Section.where(problem.origin());
+        String text = problem.getMessage();
+        int prefix = problem.origin() == null ? 0 : text.indexOf(problem.origin().description() + ": ");
+        if (prefix == 0 && problem.origin() != null) {
+            text = text.substring(problem.origin().description().length() + 2);
+        }
+        return where + text + "; expected HOCON, such as: atoll { lease = 10 s }";
+    }
+
+    private static AgentConfig read(Section root, List<String> problems) {
+        List<Path> zones = zones(root);
+        Duration heartbeat = root.duration("heartbeat", Duration.ofMillis(100), Duration.ofSeconds(10));
+        Duration lease = root.duration("lease", Duration.ofMillis(300), Duration.ofMinutes(10));
+        if (lease.compareTo(heartbeat.multipliedBy(3)) < 0) {
+            root.problem("lease", root.value("lease"), "at least 3 heartbeats, " + Section.text(heartbeat.multipliedBy(3)));
+        }
+
+        Section api = root.section("api");
+        ListenAddress apiListen = api.address("listen", false);
+        String token = token(api);
+        api.finish();
+
+        Section metrics = root.section("metrics");
+        ListenAddress metricsListen = metrics.address("listen", true);
+        boolean metricsJvm = metrics.bool("jvm");
+        metrics.finish();
+
+        Section store = root.section("store");
+        store.choice("type", StoreType.class);
+        Path storePath = path(store, "path", store.string("path"));
+        store.finish();
+
+        ProbeConfig probe = probe(root.section("probe"));
+        Section log = root.section("log");
+        LogLevel level = log.choice("level", LogLevel.class);
+        log.finish();
+        return new AgentConfig(zones, heartbeat, lease, apiListen, token, metricsListen, metricsJvm, storePath, probe,
+                level);
+    }
+
+    private static List<Path> zones(Section root) {
+        List<Path> zones = new ArrayList<>();
+        Set<Path> seen = new HashSet<>();
+        for (String text : root.strings("zone")) {
+            Path path = path(root, "zone", text);
+            if (path != null && !seen.add(path)) {
+                root.problem("zone", root.value("zone"), "each file once");
+            }
+            zones.add(path);
+        }
+        return zones;
+    }
+
+    private static Path path(Section section, String key, String text) {
+        try {
+            Path path = Path.of(text);
+            if (path.isAbsolute()) {
+                return path.normalize();
+            }
+        } catch (java.nio.file.InvalidPathException e) {
+            // reported below
+        }
+        section.problem(key, section.value(key), "an absolute path");
+        return null;
+    }
+
+    private static ProbeConfig probe(Section probe) {
+        ProbeConfig config = new ProbeConfig(probe.bool("keepalive"), probe.choice("transport", Transport.class));
+        probe.finish();
+        return config;
+    }
+
+    /** The first line of the token file; empty when none is named. */
+    private static String token(Section api) {
+        String file = api.string("token-file");
+        if (file.isEmpty()) {
+            return "";
+        }
+        try {
+            String token = Files.readString(Path.of(file)).lines().findFirst().orElse("").trim();
+            if (token.length() >= 16) {
+                return token;
+            }
+            api.problem("token-file", api.value("token-file"),
+                    "a file whose first line is a token of at least 16 characters");
+        } catch (IOException | java.nio.file.InvalidPathException e) {
+            api.problem("token-file", api.value("token-file"), "a readable file with a token on its first line");
+        }
+        return "";
+    }
+}

@@ -1,0 +1,489 @@
+package io.atoll.agent.zone;
+
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.HashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.function.BiFunction;
+import java.util.function.Consumer;
+import java.util.function.Supplier;
+
+import io.atoll.agent.api.AgentService.Change;
+import io.atoll.agent.metrics.ProbeMetrics;
+import io.atoll.agent.os.Posix;
+import io.atoll.agent.probe.PeerProbe;
+import io.atoll.agent.probe.Prober;
+import io.atoll.agent.store.AdminDecision;
+import io.atoll.agent.store.PeerName;
+import io.atoll.core.liveness.Lease;
+import io.atoll.core.liveness.PeerHealth;
+import io.atoll.core.liveness.ProbeSchedule;
+import io.atoll.core.zone.Peer;
+import io.atoll.core.zone.ProbeSettings;
+import io.atoll.core.zone.Reason;
+import io.atoll.core.zone.Upstream;
+import io.atoll.core.zone.Zone;
+import io.atoll.core.zone.ZoneException;
+import io.atoll.core.zone.ZoneLayout;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * The agent's part in one zone: waits for the file, claims it, follows its replacement, runs the probes of its peers,
+ * writes verdicts and the operators' decisions. All on the agent's event loop.
+ *
+ * <p>One agent writes to a zone. It finds out by {@code agent_epoch}: each claim counts it up, and an agent that sees
+ * another value than its own stops writing and stands by until the other is gone (its process ended, or it gave no
+ * heartbeat for a lease's time).
+ */
+public final class ZoneAgent {
+    private static final Logger LOG = LoggerFactory.getLogger("io.atoll.zone");
+    private static final Logger PEERS = LoggerFactory.getLogger("io.atoll.peer");
+
+    /** What is the same for all zones of an agent. */
+    public record Services(AgentContext context, Prober prober, ProbeMetrics metrics, AdminBook book, long leaseMs,
+            byte[] bootId, String boot, long pid, long processStart, BiFunction<ZoneAgent, String, String> naming,
+            Consumer<AdminDecision> adopt) {}
+
+    private record Watched(PeerMonitor monitor, Peer peer, ProbeSettings settings, String node) {}
+
+    private final Path path;
+    private final Services services;
+    private final AgentContext context;
+    private final Map<Integer, Watched> watched = new HashMap<>();
+    private final Set<String> unreachable = new LinkedHashSet<>();
+
+    private String state = "NEW";
+    private String detail = "";
+    private ZoneFile file;
+    private Zone zone;
+    private long agentEpoch;
+    private long seenEpoch;
+    private long seenConfigEpoch;
+    private boolean adopting;
+    private String node;
+    private String refusedSuccessor = "";
+    private List<Pool> pools = List.of();
+    private FailureCounts failures;
+
+    public ZoneAgent(Path path, Services services) {
+        this.path = path;
+        this.services = services;
+        this.context = services.context();
+        this.node = services.naming().apply(this, "");
+    }
+
+    /** To be called at each heartbeat: looks after the file, writes the heartbeat and renews what stands. */
+    public void beat() {
+        guarded(() -> {
+            if (file != null) {
+                keep();
+            }
+            if (file == null) {
+                attach();
+            }
+        });
+    }
+
+    /**
+     * Runs what touches the zone. A file that is made shorter under the mapping shows as an InternalError of the JVM
+     * (SIGBUS); the zone is let go then.
+     */
+    private void guarded(Runnable action) {
+        try {
+            action.run();
+        } catch (InternalError e) {
+            lose("TRUNCATED", "it was made shorter while it was mapped; waiting for nginx to make it anew");
+        }
+    }
+
+    // ---- the file
+
+    private void attach() {
+        ZoneFile opened;
+        try {
+            opened = ZoneFile.open(path, services.bootId());
+        } catch (ZoneFile.Refused e) {
+            note(e.state(), e.getMessage());
+            return;
+        }
+        Zone found = opened.zone();
+        if (isServed(found)) {
+            note("STANDBY", "the agent with pid " + found.agentPid() + " writes its verdicts; expected one agent for a "
+                    + "zone: stop one of the two");
+            opened.close();
+            return;
+        }
+        use(opened);
+    }
+
+    /** Whether another agent that lives writes here. */
+    private boolean isServed(Zone found) {
+        long pid = found.agentPid();
+        return pid != 0 && pid != services.pid() && context.nowMs() - found.agentHeartbeatMs() < services.leaseMs()
+                && Posix.isAlive(pid, found.agentStart());
+    }
+
+    private void use(ZoneFile opened) {
+        file = opened;
+        zone = opened.zone();
+        agentEpoch = zone.claimAgent(services.pid(), services.processStart(), context.nowMs());
+        failures = new FailureCounts(zone.slotCount());
+        adopting = !services.book().isTrusted();
+        seenEpoch = -1;
+        refusedSuccessor = "";
+        note("OK", "");
+        renew();
+    }
+
+    private void keep() {
+        if (!file.isWhole()) {
+            lose("TRUNCATED", "it was made shorter while it was mapped; waiting for nginx to make it anew");
+        } else if ((zone.isReplaced() || file.isReplaced()) && follow()) {
+            return;
+        } else if (!zone.heartbeat(agentEpoch, context.nowMs())) {
+            lose("STANDBY", "another agent, pid " + zone.agentPid() + ", has claimed it; this one stopped writing; "
+                    + "expected one agent for a zone: stop one of the two");
+        } else {
+            renew();
+        }
+    }
+
+    /** Moves to the file that stands at the path now. As long as that one cannot be used, the old one is kept. */
+    private boolean follow() {
+        try {
+            ZoneFile opened = ZoneFile.open(path, services.bootId());
+            LOG.info("{}: another file has taken its place; following", path);
+            letGo();
+            use(opened);
+            return true;
+        } catch (ZoneFile.Refused e) {
+            if (!refusedSuccessor.equals(e.state())) {
+                refusedSuccessor = e.state();
+                LOG.warn("{}: the file that took its place is {}: {}; going on with the one before", path, e.state(),
+                        e.getMessage());
+            }
+            return false;
+        }
+    }
+
+    private void lose(String newState, String why) {
+        letGo();
+        note(newState, why);
+    }
+
+    private void letGo() {
+        watched.values().forEach(peer -> peer.monitor().stop());
+        watched.clear();
+        pools = List.of();
+        if (file != null) {
+            file.close();
+        }
+        file = null;
+        zone = null;
+    }
+
+    /** Stops; verdicts that stand run out by themselves, operators' decisions stay. */
+    public void close() {
+        guarded(() -> {
+            if (file != null && file.isWhole()) {
+                zone.releaseAgent(agentEpoch);
+            }
+        });
+        letGo();
+    }
+
+    private void note(String newState, String why) {
+        if (newState.equals(state) && why.equals(detail)) {
+            return;
+        }
+        state = newState;
+        detail = why;
+        if (newState.equals("OK")) {
+            LOG.info("{}: attached as agent {}: epoch {}, {} slots, layout OK", path, agentEpoch, zone.epoch(),
+                    zone.slotCount());
+        } else if (newState.equals("MISSING") || newState.equals("AWAIT_READY") || newState.equals("OTHER_BOOT")) {
+            LOG.info("{}: {}: {}", path, newState, why);
+        } else {
+            LOG.warn("{}: {}: {}", path, newState, why);
+        }
+    }
+
+    // ---- what it says
+
+    private void renew() {
+        if (zone.epoch() != seenEpoch || zone.configEpoch() != seenConfigEpoch) {
+            scan();
+        }
+        long now = context.nowMs();
+        for (Watched peer : watched.values()) {
+            if (peer.monitor().health().hasResult()) {
+                write(peer.peer(), Reason.PROBE, peer.monitor().word(now));
+            }
+        }
+        applyDecisions();
+    }
+
+    /** Reads upstreams, tables and peers, and starts and stops probes accordingly. */
+    private void scan() {
+        long epoch = zone.epoch();
+        long configEpoch = zone.configEpoch();
+        List<Pool> read = new ArrayList<>();
+        try {
+            for (Upstream upstream : zone.upstreams()) {
+                read.add(Pool.read(zone, upstream));
+            }
+        } catch (ZoneException e) {
+            complain("upstreams", e.getMessage());
+            return;
+        }
+        boolean whole = true;
+        for (Pool pool : read) {
+            if (!pool.read().isOk()) {
+                complain(pool.upstream().name(), "the table of upstream " + pool.upstream().name() + " is "
+                        + pool.read().status() + ": " + pool.read().detail());
+                whole = false;
+            }
+        }
+        pools = read;
+        node = services.naming().apply(this, zone.node());
+        watch();
+        if (whole) {
+            seenEpoch = epoch;
+            seenConfigEpoch = configEpoch;
+            unreachable.removeIf(complaint -> !complaint.startsWith("unix"));
+        }
+    }
+
+    private void watch() {
+        Map<Integer, Watched> before = new HashMap<>(watched);
+        watched.clear();
+        for (Pool pool : pools) {
+            if (pool.upstream().probe().kind() != ProbeSettings.Kind.NONE) {
+                for (Pool.Member member : pool.members()) {
+                    watch(pool, member.peer(), before.remove(member.peer().slot()));
+                }
+            }
+        }
+        before.values().forEach(left -> left.monitor().stop());
+    }
+
+    private void watch(Pool pool, Peer peer, Watched before) {
+        ProbeSettings settings = pool.upstream().probe();
+        boolean samePeer = before != null && before.peer().incarnation() == peer.incarnation();
+        if (samePeer && before.settings().equals(settings) && before.node().equals(node)
+                && String.valueOf(before.peer().socketAddress()).equals(String.valueOf(peer.socketAddress()))) {
+            watched.put(peer.slot(), before);
+            return;
+        }
+        if (before != null) {
+            before.monitor().stop();
+        }
+        PeerProbe probe = services.prober().newProbe(peer, settings);
+        if (probe == null) {
+            complain("unix " + peer.address(), "peer " + peer.address() + " of upstream " + pool.upstream().name()
+                    + " cannot be probed with this transport; unix sockets need epoll");
+            return;
+        }
+        long now = context.nowMs();
+        boolean up = samePeer ? before.monitor().health().isUp()
+                : !zone.state(peer.slot()).stands(Reason.PROBE, now);
+        ProbeSchedule schedule = new ProbeSchedule(settings.intervalMs());
+        PeerMonitor monitor = new PeerMonitor(peer, probe, new PeerHealth(settings.rise(), settings.fall(), up, now),
+                schedule, settings.intervalMs(), Lease.of(services.leaseMs(), schedule, settings.timeoutMs()), context,
+                services.metrics().of(node, pool.upstream().name(), peer.server(), label(peer)), this::changed);
+        watched.put(peer.slot(), new Watched(monitor, peer, settings, node));
+        monitor.start();
+    }
+
+    static String label(Peer peer) {
+        return peer.ordinal() == 0 ? peer.address() : peer.address() + "#" + peer.ordinal();
+    }
+
+    private void complain(String about, String sentence) {
+        if (unreachable.add(about)) {
+            LOG.warn("{}: {}", path, sentence);
+        }
+    }
+
+    /** A verdict changed: written at once. */
+    private void changed(PeerMonitor monitor, PeerHealth.Transition transition, long now) {
+        guarded(() -> {
+            if (zone == null || zone.agentEpoch() != agentEpoch) {
+                return;
+            }
+            Peer peer = monitor.peer();
+            boolean up = transition == PeerHealth.Transition.WENT_UP;
+            if (up) {
+                ramp(peer, now);
+            }
+            write(peer, Reason.PROBE, monitor.word(now));
+            PEERS.info("{} {} {} is {}{}", node, poolOf(peer).upstream().name(), name(peer), up ? "up" : "down",
+                    up ? " after " + monitor.health().inRow() + " good probes"
+                            : ": " + monitor.last().detail() + ", " + monitor.health().inRow() + " times in a row");
+        });
+    }
+
+    /** Begins a ramp for a peer that no other reason holds back, before the last word is lifted. */
+    private void ramp(Peer peer, long now) {
+        long start = poolOf(peer).rampStart(zone, peer, now);
+        if (start != zone.state(peer.slot()).rampStartMs()) {
+            zone.writeRampStart(peer.slot(), peer.incarnation(), start);
+        }
+    }
+
+    private Pool poolOf(Peer peer) {
+        for (Pool pool : pools) {
+            if (pool.upstream().index() == peer.upstream()) {
+                return pool;
+            }
+        }
+        throw new IllegalStateException("peer " + peer + " is of no upstream");
+    }
+
+    private void write(Peer peer, Reason reason, long word) {
+        if (zone.reason(peer.slot(), reason) != word) {
+            zone.writeReason(peer.slot(), peer.incarnation(), reason, word);
+        }
+    }
+
+    private static String name(Peer peer) {
+        return peer.server().equals(peer.address()) ? peer.server() : peer.server() + " (" + peer.address() + ")";
+    }
+
+    // ---- operators
+
+    /**
+     * Brings the admin words in line with the book. A decision with an end gets a word that stands a lease longer: the
+     * agent lifts it in time, with a ramp; an agent that is gone cannot.
+     */
+    public void applyDecisions() {
+        guarded(() -> {
+            if (zone == null || zone.agentEpoch() != agentEpoch) {
+                return;
+            }
+            long now = context.nowMs();
+            for (Pool pool : pools) {
+                for (Pool.Member member : pool.members()) {
+                    apply(pool, member.peer(), now);
+                }
+            }
+            adopting = adopting && pools.isEmpty();
+        });
+    }
+
+    private void apply(Pool pool, Peer peer, long now) {
+        PeerName peerName = nameOf(pool, peer);
+        AdminDecision decision = services.book().get(peerName);
+        long word = zone.reason(peer.slot(), Reason.ADMIN);
+        if (decision == null && adopting && Long.compareUnsigned(word, now) > 0) {
+            decision = new AdminDecision(peerName, AdminDecision.Kind.DRAIN, AdminDecision.FOREVER,
+                    AdminDecision.FOREVER, services.boot(), "found in the zone");
+            LOG.info("{}: {} is drained in the zone, and the journal does not know it: kept as a drain", path, peerName);
+            services.adopt().accept(decision);
+        }
+        long wanted = 0;
+        if (decision != null && decision.untilMs() > now) {
+            wanted = decision.isForever() ? ZoneLayout.FOREVER : decision.untilMs() + services.leaseMs();
+        }
+        if (wanted == 0 && word != 0) {
+            ramp(peer, now);
+        }
+        write(peer, Reason.ADMIN, wanted);
+    }
+
+    private PeerName nameOf(Pool pool, Peer peer) {
+        return new PeerName(path.toString(), pool.upstream().name(), peer.server(), peer.address());
+    }
+
+    /** The peers that a call names, and, where it lifts, decisions about peers that are not here now. */
+    public Collection<PeerName> match(Change change, boolean lifts) {
+        Set<PeerName> matching = new LinkedHashSet<>();
+        if (!change.node().isEmpty() && !change.node().equals(node)) {
+            return matching;
+        }
+        for (Pool pool : pools) {
+            for (Pool.Member member : pool.members()) {
+                PeerName peerName = nameOf(pool, member.peer());
+                if (isMeant(change, peerName)) {
+                    matching.add(peerName);
+                }
+            }
+        }
+        for (AdminDecision decision : services.book().all()) {
+            if (lifts && decision.peer().zone().equals(path.toString()) && isMeant(change, decision.peer())) {
+                matching.add(decision.peer());
+            }
+        }
+        return matching;
+    }
+
+    private static boolean isMeant(Change change, PeerName peer) {
+        return peer.upstream().equals(change.upstream())
+                && (change.server().equals(peer.server()) || change.server().equals(peer.address()))
+                && (change.address().isEmpty() || change.address().equals(peer.address()));
+    }
+
+    // ---- what it shows
+
+    public Path path() {
+        return path;
+    }
+
+    public String node() {
+        return node;
+    }
+
+    /** OK, or why not. */
+    public String state() {
+        return state;
+    }
+
+    public String detail() {
+        return detail;
+    }
+
+    /** Null while not attached, or when the file is not whole. */
+    Zone zone() {
+        if (file != null && !file.isWhole()) {
+            lose("TRUNCATED", "it was made shorter while it was mapped; waiting for nginx to make it anew");
+        }
+        return zone;
+    }
+
+    long agentEpoch() {
+        return agentEpoch;
+    }
+
+    List<Pool> pools() {
+        return pools;
+    }
+
+    FailureCounts failures() {
+        return failures;
+    }
+
+    AdminBook book() {
+        return services.book();
+    }
+
+    /** Null for a slot that is not probed. */
+    PeerMonitor monitor(int slot) {
+        Watched found = watched.get(slot);
+        return found == null ? null : found.monitor();
+    }
+
+    /** Runs a reading that touches the zone; the fallback stands for a zone that was lost under it. */
+    <T> T reading(Supplier<T> action, Supplier<T> fallback) {
+        try {
+            return action.get();
+        } catch (InternalError e) {
+            lose("TRUNCATED", "it was made shorter while it was mapped; waiting for nginx to make it anew");
+            return fallback.get();
+        }
+    }
+}

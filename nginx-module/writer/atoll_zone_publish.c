@@ -102,13 +102,11 @@ take_over_words(const atoll_snapshot_t *snapshot, uint32_t origin, atoll_peer_st
     atoll_set(to->fails, atoll_relaxed(from->fails));
 }
 
-/* Gives a slot that renew_slot() emptied its name. */
+/* Gives a slot that renew_slot() emptied its name. Its incarnation, which makes the name readable, follows later. */
 static void
-name_slot(atoll_peer_identity_record_t *identity, uint32_t upstream, uint64_t incarnation, uint32_t ordinal,
-          const atoll_writer_peer_t *peer)
+name_slot(atoll_peer_identity_record_t *identity, uint32_t upstream, uint32_t ordinal, const atoll_writer_peer_t *peer)
 {
     identity->upstream = upstream;
-    identity->incarnation = incarnation;
     identity->ordinal = ordinal;
     identity->server_length = peer->server_length;
     identity->address_length = peer->address_length;
@@ -121,10 +119,12 @@ publish_peer(atoll_plan_t *plan, const atoll_snapshot_t *snapshot, const atoll_p
              const atoll_plan_peer_t *planned, const atoll_writer_peer_t *peer, const atoll_zone_t *target, uint64_t now_ms)
 {
     atoll_peer_identity_record_t  *identity = &target->identities[planned->slot];
+    uint64_t                       incarnation = identity->incarnation;
 
     if (!plan->in_place || planned->origin == ATOLL_NO_SLOT) {
-        renew_slot(target, planned->slot, ++plan->incarnation);
-        name_slot(identity, upstream->index, plan->incarnation, planned->ordinal, peer);
+        incarnation = ++plan->incarnation;
+        renew_slot(target, planned->slot, incarnation);
+        name_slot(identity, upstream->index, planned->ordinal, peer);
 
         if (planned->origin != ATOLL_NO_SLOT) {
             take_over_words(snapshot, planned->origin, &target->states[planned->slot]);
@@ -144,6 +144,8 @@ publish_peer(atoll_plan_t *plan, const atoll_snapshot_t *snapshot, const atoll_p
         atoll_set(target->states[planned->slot].ramp_start_ms, now_ms);
     }
 
+    atomic_thread_fence(memory_order_release);
+    identity->incarnation = incarnation;
     store_state(&identity->state, ATOLL_PEER_LIFE_MEMBER);
 }
 

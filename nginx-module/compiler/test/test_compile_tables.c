@@ -208,75 +208,69 @@ shouldWorkWithoutAnArchiveAndWithAForeignOne(void)
 }
 
 
-/* A folder whose jar has another CompileEntry: its compile() has that body. */
-static const char *
-make_dist_that_runs(const char *name, const char *body)
+/* A folder whose jar has FakeEntry.java for its CompileEntry. */
+static void
+make_fake_dist(void)
 {
-    char  path[256], text[2048];
+    char         command[4096];
+    const char  *slash;
 
-    snprintf(path, sizeof(path), "%s-java/CompileEntry.java", name);
-    snprintf(text, sizeof(text), "package io.atoll.jni;\n"
-             "public class CompileEntry {\n"
-             "    public static void compile(java.nio.ByteBuffer region) throws Exception { %s }\n"
-             "}\n", body);
-    make_file(path, text);
-    make_dist(name, "");
+    slash = strrchr(__FILE__, '/');
+    make_dist("fake", "");
+    make_file("fake-java/README", "");
 
-    snprintf(text, sizeof(text), "cd %s/%s-java && javac -nowarn -d . CompileEntry.java 2>javac.log && "
-             "jar cf ../%s/atoll-core.jar io", test_folder, name, name);
+    snprintf(command, sizeof(command), "cp %.*sFakeEntry.java %s/fake-java/CompileEntry.java && cd %s/fake-java && "
+             "javac -d . CompileEntry.java && jar cf ../fake/atoll-core.jar io",
+             slash == NULL ? 0 : (int) (slash + 1 - __FILE__), __FILE__, test_folder, test_folder);
 
-    if (system(text) != 0) {
-        bail_out(text);
+    if (system(command) != 0) {
+        bail_out(command);
     }
+}
 
-    return in_test_folder(name);
+
+/* Runs the fake in that mode; it fails. */
+static void
+run_fake(const char *mode, uint32_t timeout_ms)
+{
+    atoll_compile_region_t   region;
+    atoll_compile_options_t  options;
+
+    open_request(&region, 3);
+    options = (atoll_compile_options_t) { in_test_folder("fake"), NULL, timeout_ms };
+    setenv("FAKE", mode, 1);
+    error[0] = '\0';
+
+    CHECK(atoll_compile(&region, &options, error) == -1);
+
+    atoll_compile_region_close(&region);
 }
 
 
 static void
 shouldPutAMessageOfSeveralLinesOnOne(void)
 {
-    atoll_compile_region_t  region;
-
-    open_request(&region, 3);
-
-    CHECK(compile(&region, make_dist_that_runs("lines", "throw new java.io.IOException(\"first\\n\\tsecond\");"), NULL)
-          == -1);
+    run_fake("throw two lines", 0);
     CHECK_SAYS(error, "java-core gave up: java.io.IOException: first  second (JVM ");
 
-    CHECK(compile(&region, make_dist_that_runs("mute", "throw null;"), NULL) == -1);
+    run_fake("throw null", 0);
     CHECK_SAYS(error, "java-core gave up: java.lang.NullPointerException");
-
-    atoll_compile_region_close(&region);
 }
 
 
 static void
 shouldTellThatJavaRanOutOfMemory(void)
 {
-    atoll_compile_region_t  region;
-
-    open_request(&region, 3);
-
-    CHECK(compile(&region, make_dist_that_runs("memory", "Object[] all = new Object[100];"
-                                               "for (int i = 0; ; i++) { all[i] = new byte[1 << 22]; }"), NULL) == -1);
+    run_fake("run out of memory", 0);
     CHECK_SAYS(error, "java.lang.OutOfMemoryError: Java heap space");
-
-    atoll_compile_region_close(&region);
 }
 
 
 static void
 shouldTellThatJavaExited(void)
 {
-    atoll_compile_region_t  region;
-
-    open_request(&region, 3);
-
-    CHECK(compile(&region, make_dist_that_runs("exit", "System.err.println(\"enough\"); System.exit(7);"), NULL) == -1);
+    run_fake("exit", 0);
     CHECK_SAYS(error, "ended with exit code 1 before it answered: enough");
-
-    atoll_compile_region_close(&region);
 }
 
 
@@ -304,47 +298,32 @@ count_named(const char *folder, const char *prefix)
 static void
 shouldTellACrashOfTheJvmAndLeaveNoReportFile(void)
 {
-    int                     reports, roots;
-    const char             *folder;
-    atoll_compile_region_t  region;
+    int  reports, roots;
 
-    folder = make_dist_that_runs("crash",
-        "java.lang.reflect.Field f = Class.forName(\"sun.misc.Unsafe\").getDeclaredField(\"theUnsafe\");"
-        "f.setAccessible(true);"
-        "((sun.misc.Unsafe) f.get(null)).putInt(8L, 1);");
-
-    open_request(&region, 3);
     reports = count_named(".", "hs_err") + count_named("/tmp", "hs_err");
     roots = count_named("/", "hs_err") + count_named("/", "core");
 
-    CHECK(compile(&region, folder, NULL) == -1);
+    run_fake("crash", 0);
+
     CHECK_SAYS(error, "before it answered: A fatal error has been detected by the Java Runtime Environment");
     CHECK_SAYS(error, "SIGSEGV");
     CHECK_SAYS(error, "Problematic frame");
     CHECK(strchr(error, '\n') == NULL);
     CHECK(count_named(".", "hs_err") + count_named("/tmp", "hs_err") == reports);
     CHECK(count_named("/", "hs_err") + count_named("/", "core") == roots);
-
-    atoll_compile_region_close(&region);
 }
 
 
 static void
 shouldEndJavaThatDoesNot(void)
 {
-    footprint_t              before;
-    atoll_compile_region_t   region;
-    atoll_compile_options_t  options;
+    footprint_t  before;
 
-    open_request(&region, 3);
-    options = (atoll_compile_options_t) { make_dist_that_runs("loop", "for ( ;; ) { }"), NULL, 1000 };
     before = footprint();
+    run_fake("loop", 1000);
 
-    CHECK(atoll_compile(&region, &options, error) == -1);
     CHECK_SAYS(error, "gave no answer within 1000 ms and was killed");
     check_footprint(before, 1024);
-
-    atoll_compile_region_close(&region);
 }
 
 
@@ -405,6 +384,7 @@ main(void)
     }
 
     make_test_folder();
+    make_fake_dist();
 
     RUN(shouldCompileAHundredPeers);
     RUN(shouldCompileTenThousandPeersInTheHeapOfItsSize);

@@ -119,13 +119,15 @@ table_validate(atoll_table_t *table, const unsigned char *base, size_t capacity,
 static int
 table_sections(atoll_table_t *table, const unsigned char *base, size_t length)
 {
+    uint32_t                     single;
     const atoll_table_record_t  *head = table->head;
     const atoll_ring_t          *primary = &table->ring[ATOLL_RING_PRIMARY];
     atoll_ring_t                *backups = &table->ring[ATOLL_RING_BACKUPS];
 
     table->peer_count = atoll_read32(&head->peer_count);
     table->group_count = atoll_read32(&head->group_count);
-    table->single = atoll_read32(&head->single) == 1;
+    single = atoll_read32(&head->single);
+    table->single = single == 1;
     table->peers = table_part(base, length, atoll_read64(&head->peers_offset), table->peer_count,
                               sizeof(atoll_table_peer_record_t));
     table->groups = table_part(base, length, atoll_read64(&head->groups_offset), table->group_count,
@@ -150,7 +152,7 @@ table_sections(atoll_table_t *table, const unsigned char *base, size_t length)
            && backups->first_group == primary->group_count && backups->first_peer == primary->peer_count
            && (uint64_t) primary->group_count + backups->group_count == table->group_count
            && (uint64_t) primary->peer_count + backups->peer_count == table->peer_count
-           && table->single == (primary->peer_count == 1 && backups->peer_count == 0);
+           && single == (primary->peer_count == 1 && backups->peer_count == 0);
 }
 
 

@@ -90,7 +90,7 @@ public record AgentConfig(List<Path> zones, Duration heartbeat, Duration lease, 
         List<Path> zones = zones(root);
         Duration heartbeat = root.duration("heartbeat", Duration.ofMillis(100), Duration.ofSeconds(10));
         Duration lease = root.duration("lease", Duration.ofMillis(300), Duration.ofMinutes(10));
-        if (lease.compareTo(heartbeat.multipliedBy(3)) < 0) {
+        if (problems.isEmpty() && lease.compareTo(heartbeat.multipliedBy(3)) < 0) {
             root.problem("lease", root.value("lease"), "at least 3 heartbeats, " + Section.text(heartbeat.multipliedBy(3)));
         }
 

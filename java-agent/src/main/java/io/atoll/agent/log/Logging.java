@@ -13,6 +13,9 @@ import java.util.logging.Logger;
 public final class Logging {
     private static final String MANAGER = "java.util.logging.manager";
 
+    /** Held here, since the JDK keeps loggers weakly and would forget the level. */
+    private static Logger agent;
+
     private Logging() {}
 
     /** Names the log manager; must come before anything logs. */
@@ -30,11 +33,9 @@ public final class Logging {
         }
         root.addHandler(new LineHandler(System.err));
         root.setLevel(Level.WARNING);
-        AGENT.setLevel(level);
+        agent = Logger.getLogger("io.atoll");
+        agent.setLevel(level);
     }
-
-    /** Held here, since the JDK keeps loggers weakly and would forget the level. */
-    private static final Logger AGENT = Logger.getLogger("io.atoll");
 
     /** One line: {@code 2025-03-01T10:20:30.123Z WARN  zone: text}. */
     static String format(LogRecord record) {

@@ -5,7 +5,7 @@
 #include <sys/mount.h>
 
 static void
-should_create_a_zone_that_a_reader_attaches(void)
+shouldCreateAZoneThatAReaderAttaches(void)
 {
     config_t        config;
     atoll_writer_t  writer;
@@ -41,7 +41,7 @@ should_create_a_zone_that_a_reader_attaches(void)
 }
 
 static void
-should_hold_a_thousand_peers_in_eight_megabytes(void)
+shouldHoldAThousandPeersInEightMegabytes(void)
 {
     config_t        config;
     atoll_writer_t  writer;
@@ -60,7 +60,7 @@ should_hold_a_thousand_peers_in_eight_megabytes(void)
 }
 
 static void
-should_tell_the_size_that_is_needed(void)
+shouldTellTheSizeThatIsNeeded(void)
 {
     static const unsigned  counts[] = { 300, 1000, 1700 };
     const char            *path = path_in("small.zone");
@@ -97,7 +97,7 @@ should_tell_the_size_that_is_needed(void)
 }
 
 static void
-should_tell_an_nginx_test_the_same_and_leave_nothing(void)
+shouldTellAnNginxTestTheSameAndLeaveNothing(void)
 {
     char            error[ATOLL_WRITER_ERROR] = "";
     config_t        config;
@@ -150,7 +150,7 @@ should_tell_an_nginx_test_the_same_and_leave_nothing(void)
 }
 
 static void
-should_leave_nothing_when_abandoned(void)
+shouldLeaveNothingWhenAbandoned(void)
 {
     char            error[ATOLL_WRITER_ERROR] = "", path[400];
     config_t        config;
@@ -190,7 +190,7 @@ should_leave_nothing_when_abandoned(void)
 }
 
 static void
-should_refuse_what_cannot_be_a_zone_file(void)
+shouldRefuseWhatCannotBeAZoneFile(void)
 {
     config_t     config;
     const char  *path = path_in("odd");
@@ -216,7 +216,7 @@ should_refuse_what_cannot_be_a_zone_file(void)
 }
 
 static void
-should_refuse_what_does_not_fit_in_a_record(void)
+shouldRefuseWhatDoesNotFitInARecord(void)
 {
     char             text[400], name[140];
     config_t         config;
@@ -293,7 +293,7 @@ fill_disk(const char *mount_point)
 }
 
 static void
-should_refuse_a_full_disk_at_once(void)
+shouldRefuseAFullDiskAtOnce(void)
 {
     int          status = 0;
     const char  *mount_point = path_in("disk");
@@ -339,7 +339,7 @@ meet_denial(const char *path, const char *closed)
 }
 
 static void
-should_refuse_where_nginx_may_not_write(void)
+shouldRefuseWhereNginxMayNotWrite(void)
 {
     int          status = 0;
     const char  *path = path_in("denied.zone");
@@ -360,7 +360,7 @@ should_refuse_where_nginx_may_not_write(void)
 }
 
 static void
-should_remove_what_makers_that_died_left(void)
+shouldRemoveWhatMakersThatDiedLeft(void)
 {
     char            stale[300], live[300];
     config_t        config;
@@ -387,16 +387,16 @@ int
 main(void)
 {
     enter_folder();
-    should_create_a_zone_that_a_reader_attaches();
-    should_hold_a_thousand_peers_in_eight_megabytes();
-    should_tell_the_size_that_is_needed();
-    should_tell_an_nginx_test_the_same_and_leave_nothing();
-    should_leave_nothing_when_abandoned();
-    should_refuse_what_cannot_be_a_zone_file();
-    should_refuse_what_does_not_fit_in_a_record();
-    should_refuse_a_full_disk_at_once();
-    should_refuse_where_nginx_may_not_write();
-    should_remove_what_makers_that_died_left();
+    shouldCreateAZoneThatAReaderAttaches();
+    shouldHoldAThousandPeersInEightMegabytes();
+    shouldTellTheSizeThatIsNeeded();
+    shouldTellAnNginxTestTheSameAndLeaveNothing();
+    shouldLeaveNothingWhenAbandoned();
+    shouldRefuseWhatCannotBeAZoneFile();
+    shouldRefuseWhatDoesNotFitInARecord();
+    shouldRefuseAFullDiskAtOnce();
+    shouldRefuseWhereNginxMayNotWrite();
+    shouldRemoveWhatMakersThatDiedLeft();
 
     return done_testing();
 }

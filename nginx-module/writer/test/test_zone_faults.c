@@ -188,7 +188,7 @@ step_through(unsigned number, size_t size, unsigned every, steps_t *result)
 }
 
 static void
-should_leave_a_whole_zone_at_every_instruction(void)
+shouldLeaveAWholeZoneAtEveryInstruction(void)
 {
     const size_t  size = 1 << 20;
     steps_t       result = { .whole = 1, .mended = 1 };
@@ -208,7 +208,7 @@ should_leave_a_whole_zone_at_every_instruction(void)
 }
 
 static void
-should_survive_writers_that_are_killed_at_random(void)
+shouldSurviveWritersThatAreKilledAtRandom(void)
 {
     const size_t     size = 1 << 20;
     unsigned         number = 0, kills = 0;
@@ -274,7 +274,7 @@ damage(const atoll_zone_t *zone, unsigned count)
 }
 
 static void
-should_take_a_zone_of_lies_for_input(void)
+shouldTakeAZoneOfLiesForInput(void)
 {
     const unsigned  rounds = getenv("ATOLL_SLOW") ? 50 : 400;
     const size_t    size = 1 << 20;
@@ -332,9 +332,9 @@ main(void)
 {
     random_seed();
     enter_folder();
-    should_leave_a_whole_zone_at_every_instruction();
-    should_survive_writers_that_are_killed_at_random();
-    should_take_a_zone_of_lies_for_input();
+    shouldLeaveAWholeZoneAtEveryInstruction();
+    shouldSurviveWritersThatAreKilledAtRandom();
+    shouldTakeAZoneOfLiesForInput();
 
     return done_testing();
 }

@@ -80,7 +80,7 @@ keeps(const atoll_zone_t *zone, const char *servers)
 }
 
 static void
-should_keep_the_words_of_each_peer_by_name(void)
+shouldKeepTheWordsOfEachPeerByName(void)
 {
     config_t        config;
     atoll_writer_t  writer;
@@ -116,7 +116,7 @@ should_keep_the_words_of_each_peer_by_name(void)
 }
 
 static void
-should_tell_repeats_of_a_server_apart(void)
+shouldTellRepeatsOfAServerApart(void)
 {
     config_t        config;
     atoll_writer_t  writer;
@@ -135,7 +135,7 @@ should_tell_repeats_of_a_server_apart(void)
 }
 
 static void
-should_grow_by_nothing_over_500_commits(void)
+shouldGrowByNothingOver500Commits(void)
 {
     struct stat     status;
     config_t        config;
@@ -206,7 +206,7 @@ reload_range(atoll_writer_t *writer, config_t *config, unsigned first, unsigned 
 }
 
 static void
-should_give_slots_away_from_the_oldest(void)
+shouldGiveSlotsAwayFromTheOldest(void)
 {
     config_t        config;
     atoll_writer_t  writer;
@@ -266,7 +266,7 @@ should_give_slots_away_from_the_oldest(void)
 }
 
 static void
-should_ramp_who_joins_a_pool_that_was_there(void)
+shouldRampWhoJoinsAPoolThatWasThere(void)
 {
     config_t        config;
     atoll_writer_t  writer;
@@ -343,7 +343,7 @@ reload_points(atoll_writer_t *writer, config_t *config, unsigned per_group)
 }
 
 static void
-should_move_a_table_that_outgrows_its_buffers(void)
+shouldMoveATableThatOutgrowsItsBuffers(void)
 {
     config_t        config;
     atoll_writer_t  writer;
@@ -380,7 +380,7 @@ should_move_a_table_that_outgrows_its_buffers(void)
 }
 
 static void
-should_take_a_new_file_when_records_run_out(void)
+shouldTakeANewFileWhenRecordsRunOut(void)
 {
     config_t        config;
     atoll_writer_t  writer;
@@ -410,13 +410,13 @@ int
 main(void)
 {
     enter_folder();
-    should_keep_the_words_of_each_peer_by_name();
-    should_tell_repeats_of_a_server_apart();
-    should_grow_by_nothing_over_500_commits();
-    should_give_slots_away_from_the_oldest();
-    should_ramp_who_joins_a_pool_that_was_there();
-    should_move_a_table_that_outgrows_its_buffers();
-    should_take_a_new_file_when_records_run_out();
+    shouldKeepTheWordsOfEachPeerByName();
+    shouldTellRepeatsOfAServerApart();
+    shouldGrowByNothingOver500Commits();
+    shouldGiveSlotsAwayFromTheOldest();
+    shouldRampWhoJoinsAPoolThatWasThere();
+    shouldMoveATableThatOutgrowsItsBuffers();
+    shouldTakeANewFileWhenRecordsRunOut();
 
     return done_testing();
 }

@@ -42,7 +42,7 @@ publish_over(const char *path, size_t size)
 }
 
 static void
-should_go_on_in_a_file_that_fits(void)
+shouldGoOnInAFileThatFits(void)
 {
     const char  *path = path_in("same.zone");
 
@@ -72,7 +72,7 @@ typedef struct {
 } damage_t;
 
 static void
-should_put_a_new_file_in_place_of_one_that_cannot_be_used(void)
+shouldPutANewFileInPlaceOfOneThatCannotBeUsed(void)
 {
     static const damage_t  damages[] = {
         { "AWAIT_READY: a file without its ready word is replaced", 128, 0, 0, ATOLL_ATTACH_AWAIT_READY },
@@ -115,7 +115,31 @@ should_put_a_new_file_in_place_of_one_that_cannot_be_used(void)
 }
 
 static void
-should_leave_foreign_data_alone(void)
+shouldNotGoOnWhereTwoTablesShareABuffer(void)
+{
+    config_t        config;
+    atoll_writer_t  writer;
+    const char     *path = path_in("shared.zone");
+
+    config_open(&config, path, SIZE);
+    config_add(&config, "cdn", pool);
+    config_add(&config, "img", "x=10.1.0.1:80");
+    publish(&writer, &config);
+    atomic_store(&state_of(&writer.zone, "cdn", "edge1")->fails, 7);
+    writer.zone.upstreams[1].buffer_offset[0] = writer.zone.upstreams[0].buffer_offset[1] + 64;
+    atoll_writer_close(&writer);
+
+    publish(&writer, &config);
+    ok(writer.created && writer.replaced == ATOLL_ATTACH_OUT_OF_BOUNDS && shows(&writer.zone, &config)
+       && state_of(&writer.zone, "cdn", "edge1")->fails == 7,
+       "OUT_OF_BOUNDS: a file with buffers that overlap is replaced, the words of its peers are kept");
+    atoll_writer_close(&writer);
+    config_close(&config);
+    need(unlink(path) == 0);
+}
+
+static void
+shouldLeaveForeignDataAlone(void)
 {
     static const char *const  contents[] = { "hello", "#!/bin/sh\nrm -rf nothing\n", "\0\0\0\0\0\0\0\0\0\0\0\0" };
     static const size_t       lengths[] = { 5, 25, 12 };
@@ -168,7 +192,7 @@ is_marked(const atoll_peer_state_record_t *state, uint64_t number)
 }
 
 static void
-should_carry_everything_over_into_a_file_of_another_size(void)
+shouldCarryEverythingOverIntoAFileOfAnotherSize(void)
 {
     config_t        config;
     atoll_writer_t  writer;
@@ -238,7 +262,7 @@ should_carry_everything_over_into_a_file_of_another_size(void)
 }
 
 static void
-should_keep_only_what_lasts_over_a_boot(void)
+shouldKeepOnlyWhatLastsOverABoot(void)
 {
     config_t        config;
     atoll_writer_t  writer;
@@ -275,7 +299,7 @@ should_keep_only_what_lasts_over_a_boot(void)
 }
 
 static void
-should_replace_a_file_of_another_user(void)
+shouldReplaceAFileOfAnotherUser(void)
 {
     config_t        config;
     atoll_writer_t  writer;
@@ -376,7 +400,7 @@ stranger_is_refused(const char *path, uint64_t owner)
 }
 
 static void
-should_refuse_a_file_whose_nginx_is_running(void)
+shouldRefuseAFileWhoseNginxIsRunning(void)
 {
     char             error[ATOLL_WRITER_ERROR] = "";
     link_t           link;
@@ -417,7 +441,7 @@ should_refuse_a_file_whose_nginx_is_running(void)
 }
 
 static void
-should_let_a_binary_upgrade_take_the_file(void)
+shouldLetABinaryUpgradeTakeTheFile(void)
 {
     int          status = 0;
     const char  *path = path_in("upgraded.zone");
@@ -460,7 +484,7 @@ run_daemon(const char *path, link_t *link)
 }
 
 static void
-should_know_the_master_of_an_nginx_in_the_background(void)
+shouldKnowTheMasterOfAnNginxInTheBackground(void)
 {
     link_t       link;
     const char  *path = path_in("daemon.zone");
@@ -485,15 +509,16 @@ int
 main(void)
 {
     enter_folder();
-    should_go_on_in_a_file_that_fits();
-    should_put_a_new_file_in_place_of_one_that_cannot_be_used();
-    should_leave_foreign_data_alone();
-    should_carry_everything_over_into_a_file_of_another_size();
-    should_keep_only_what_lasts_over_a_boot();
-    should_replace_a_file_of_another_user();
-    should_refuse_a_file_whose_nginx_is_running();
-    should_let_a_binary_upgrade_take_the_file();
-    should_know_the_master_of_an_nginx_in_the_background();
+    shouldGoOnInAFileThatFits();
+    shouldPutANewFileInPlaceOfOneThatCannotBeUsed();
+    shouldNotGoOnWhereTwoTablesShareABuffer();
+    shouldLeaveForeignDataAlone();
+    shouldCarryEverythingOverIntoAFileOfAnotherSize();
+    shouldKeepOnlyWhatLastsOverABoot();
+    shouldReplaceAFileOfAnotherUser();
+    shouldRefuseAFileWhoseNginxIsRunning();
+    shouldLetABinaryUpgradeTakeTheFile();
+    shouldKnowTheMasterOfAnNginxInTheBackground();
 
     return done_testing();
 }

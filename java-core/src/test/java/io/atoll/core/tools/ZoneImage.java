@@ -2,6 +2,7 @@ package io.atoll.core.tools;
 
 import io.atoll.core.table.CompileRequest;
 import io.atoll.core.table.CompileRequest.Peer;
+import io.atoll.core.table.TableCompiler;
 import io.atoll.core.zone.ZoneLayout;
 import io.atoll.core.zone.ZoneLayout.HeaderRecord;
 import io.atoll.core.zone.ZoneLayout.PeerIdentityRecord;
@@ -14,6 +15,8 @@ import io.atoll.core.zone.ZoneLayout.TablePeerRecord;
 import io.atoll.core.zone.ZoneLayout.TableRecord;
 import io.atoll.core.zone.ZoneLayout.UpstreamRecord;
 import io.atoll.core.zone.ZoneLayout.UpstreamState;
+import java.lang.invoke.MethodHandles;
+import java.lang.invoke.VarHandle;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
@@ -24,6 +27,7 @@ import java.util.List;
  * {@code i × slotsPerUpstream} on; addresses are 127.0.0.1 with port 10000 + slot.
  */
 public final class ZoneImage {
+    private static final VarHandle WORD = MethodHandles.byteBufferViewVarHandle(long[].class, ByteOrder.LITTLE_ENDIAN);
     private static final int UPSTREAMS = 4;
     private static final int ROWS = 3;
 
@@ -143,10 +147,9 @@ public final class ZoneImage {
 
     private void putTable(int index, List<Peer> peers) {
         ByteBuffer region = new CompileRequest(List.of(new CompileRequest.Upstream("u", peers))).region();
-        io.atoll.core.table.TableCompiler.compile(region);
+        TableCompiler.compile(region);
         ByteBuffer table = CompileRequest.table(region, 0);
         epoch++;
-        table.putLong(TableRecord.SEQUENCE, epoch);
         table.putLong(TableRecord.CONFIG_EPOCH, 1);
         int firstPeer = (int) table.getLong(TableRecord.PEERS_OFFSET);
         for (int i = 0; i < peers.size(); i++) {
@@ -154,10 +157,14 @@ public final class ZoneImage {
             table.putInt(peer + TablePeerRecord.SLOT, index * slotsPerUpstream + table.getInt(peer + TablePeerRecord.SOURCE));
         }
         int which = 1 - active(index);
-        bytes.put(buffer(index, which), table, 0, table.limit());
-        bytes.putLong(upstream(index) + UpstreamRecord.PUBLISHED, epoch << 1 | which);
-        bytes.putLong(HeaderRecord.EPOCH, epoch);
-        bytes.putLong(HeaderRecord.CONFIG_EPOCH, 1);
+        int at = buffer(index, which);
+        WORD.setOpaque(bytes, at + TableRecord.SEQUENCE, 0L);
+        VarHandle.releaseFence();
+        bytes.put(at + Long.BYTES, table, Long.BYTES, table.limit() - Long.BYTES);
+        WORD.setRelease(bytes, at + TableRecord.SEQUENCE, epoch);
+        WORD.setRelease(bytes, upstream(index) + UpstreamRecord.PUBLISHED, epoch << 1 | which);
+        WORD.setRelease(bytes, HeaderRecord.EPOCH, epoch);
+        WORD.setRelease(bytes, HeaderRecord.CONFIG_EPOCH, 1L);
     }
 
     private void putPeer(int slot, int upstream, Peer peer) {

@@ -1,0 +1,218 @@
+/*
+ * A zone whose bytes are wrong: one byte in a thousand, at a place that the seed decides, before a worker attaches and
+ * while it picks. What comes out may be wrong; the process lives, ends each pick, and stays within the mapping (its
+ * neighbours are pages that nobody may touch).
+ */
+#include "zone_fixture.h"
+#include "tap.h"
+
+#include <unistd.h>
+
+#define SEEDS  1000
+#define PEERS  12
+#define T      UINT64_C(5000000)
+
+static fixture_t       pristine;
+static unsigned char  *copy;
+static fixture_peer_t  peers[PEERS];
+
+
+static void
+fresh(void)
+{
+    static char       names[PEERS][16];
+    size_t            room, page = (size_t) sysconf(_SC_PAGESIZE);
+    atoll_balancer_t  balancer;
+
+    for (uint32_t i = 0; i < PEERS; i++) {
+        snprintf(names[i], sizeof(names[i]), "peer-%u", i / 3 * 2 + i % 2);
+        peers[i] = (fixture_peer_t) {
+            .server = names[i], .address = names[i], .weight = 1 + i % 2, .max_fails = 1, .fail_timeout_ms = 1000,
+            .max_conns = i % 4 == 0 ? 2 : 0, .flags = i % 5 == 4 ? ATOLL_PEER_FLAG_BACKUP : 0
+        };
+    }
+
+    fixture_pool(&pristine, &balancer, peers, PEERS);
+    pristine.zone.upstreams[0].slow_start_ms = 1000;
+
+    /* The copy ends where a page ends; the pages on both sides are closed. */
+    room = (pristine.length + page - 1) / page * page;
+    copy = mmap(NULL, room + 2 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (copy == MAP_FAILED || mprotect(copy + page, room, PROT_READ | PROT_WRITE) != 0) {
+        perror("mmap");
+        exit(1);
+    }
+
+    copy += page + (room - pristine.length) / ATOLL_CACHE_LINE * ATOLL_CACHE_LINE;
+}
+
+
+static void
+flip(size_t first, size_t length)
+{
+    for (size_t n = 0; n < length / 1000 + 1; n++) {
+        copy[first + tap_random() % length] ^= (unsigned char) (1 + tap_random() % 255);
+    }
+}
+
+
+/* Requests with retries and reports, owners, and a claim; nothing about their answers is checked but that they come. */
+static void
+use(atoll_balancer_t *balancer, const atoll_zone_t *zone, int requests)
+{
+    int           result;
+    uint64_t      now = T;
+    atoll_walk_t  walk;
+
+    for (int i = 0; i < requests; i++) {
+        now += tap_random() % 400;
+        memset(&walk, 0, sizeof(walk));
+        atoll_walk_init(&walk, (uint32_t) tap_random(), tap_random() % 8 != 0);
+        walk.allocate = fixture_allocate;
+
+        for (int try = 0; try < 4; try++) {
+            result = atoll_pick(balancer, &walk, now);
+            CHECK(result == ATOLL_PICK_OK || result == ATOLL_PICK_NONE || result == ATOLL_PICK_FALLBACK);
+            CHECK((walk.peer != NULL) == (result == ATOLL_PICK_OK));
+
+            if (walk.peer == NULL) {
+                break;
+            }
+
+            CHECK(walk.peer->slot < zone->peer_count);
+            CHECK(walk.peer->socklen <= 128);
+            atoll_done(balancer, &walk, now, tap_random() % 2 == 0);
+        }
+
+        atoll_owner(balancer, walk.hash, now);
+    }
+}
+
+
+static int
+is_alive(uint64_t pid, uint64_t start, void *data)
+{
+    (void) data;
+
+    return (pid ^ start) & 1;
+}
+
+
+static void
+shouldSurviveAThousandDamagedZones(void)
+{
+    int               attached = 0, usable = 0;
+    size_t            first;
+    atoll_row_t       row;
+    atoll_zone_t      zone;
+    atoll_balancer_t  balancer;
+
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        tap_random_state = seed;
+        memcpy(copy, pristine.base, pristine.length);
+
+        /* All of it; all but the header; only what lies between header and tables: so that the damage behind is reached. */
+        first = seed % 3 == 0 ? 0 : sizeof(atoll_header_record_t);
+        flip(first, (seed % 3 == 2 ? pristine.zone.tables_offset : pristine.length) - first);
+
+        if (atoll_zone_attach(&zone, copy, pristine.length) != ATOLL_ATTACH_OK) {
+            continue;
+        }
+
+        attached++;
+
+        fixture_balancer(&pristine, &balancer, 0, 0);
+        balancer.zone = &zone;
+
+        if (!atoll_row_claim(&row, &zone, 1, 1, 1, is_alive, NULL)) {
+            row = atoll_zone_row(&zone, 0);
+        }
+
+        balancer.row = row;
+        usable += atoll_balancer_refresh(&balancer);
+        use(&balancer, &zone, 50);
+        CHECK_PASSED();
+    }
+
+    printf("# of %d zones %d attached, %d with a usable table\n", SEEDS, attached, usable);
+    CHECK(attached >= SEEDS / 2);
+    CHECK(usable >= SEEDS / 10);
+}
+
+
+/* The table was whole when it was validated; then its bytes, and all the others, change under the worker. */
+static void
+shouldSurviveDamageAfterValidation(void)
+{
+    int               usable = 0;
+    atoll_zone_t      zone;
+    atoll_balancer_t  balancer;
+
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        tap_random_state = seed;
+        memcpy(copy, pristine.base, pristine.length);
+        CHECK_EQUAL(ATOLL_ATTACH_OK, atoll_zone_attach(&zone, copy, pristine.length));
+
+        fixture_balancer(&pristine, &balancer, 0, 0);
+        balancer.zone = &zone;
+        balancer.row = atoll_zone_row(&zone, 0);
+        CHECK(atoll_balancer_refresh(&balancer));
+
+        for (int round = 0; round < 5; round++) {
+            flip(0, pristine.length);
+            use(&balancer, &zone, 10);
+            CHECK_PASSED();
+        }
+
+        usable += balancer.usable;
+    }
+
+    printf("# %d of %d tables still in use after the damage\n", usable, SEEDS);
+    CHECK(usable > 0);
+}
+
+
+/* Only what a lookup reads is damaged, and all of it: each index in the table is a random one. */
+static void
+shouldStayWithinTheTableWhenAllItsRecordsAreNoise(void)
+{
+    atoll_zone_t           zone;
+    atoll_balancer_t       balancer;
+    atoll_table_record_t  *head;
+
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        tap_random_state = seed;
+        memcpy(copy, pristine.base, pristine.length);
+        CHECK_EQUAL(ATOLL_ATTACH_OK, atoll_zone_attach(&zone, copy, pristine.length));
+
+        fixture_balancer(&pristine, &balancer, 0, 0);
+        balancer.zone = &zone;
+        balancer.row = atoll_zone_row(&zone, 0);
+        CHECK(atoll_balancer_refresh(&balancer));
+
+        head = (atoll_table_record_t *) (copy + zone.upstreams[0].buffer_offset[0]);
+
+        for (size_t i = sizeof(*head); i < head->length; i += sizeof(uint32_t)) {
+            uint32_t noise = (uint32_t) (tap_random() >> (tap_random() % 33));
+
+            memcpy((unsigned char *) head + i, &noise, sizeof(noise));
+        }
+
+        use(&balancer, &zone, 20);
+        CHECK_PASSED();
+        CHECK(balancer.usable);
+    }
+}
+
+
+int
+main(void)
+{
+    fresh();
+    RUN(shouldSurviveAThousandDamagedZones);
+    RUN(shouldSurviveDamageAfterValidation);
+    RUN(shouldStayWithinTheTableWhenAllItsRecordsAreNoise);
+
+    return tap_done();
+}

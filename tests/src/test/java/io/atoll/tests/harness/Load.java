@@ -15,6 +15,9 @@ import java.util.function.Supplier;
  * has to answer with header X-Upstream = $upstream_addr.
  */
 public final class Load implements AutoCloseable {
+    /** Enough of them that those who wait for a dead peer do not thin the load out. */
+    public static final int CLIENTS = 40;
+
     private static final Duration TIMEOUT = Duration.ofSeconds(20);
 
     /** One request. startNs is System.nanoTime; upstreams are the peers that were tried, in order. */
@@ -61,14 +64,14 @@ public final class Load implements AutoCloseable {
         }
     }
 
-    /** Starts: rate requests per second in all over 8 keep-alive clients, to LOCATION/o/N for random N. */
+    /** Starts: rate requests per second in all over 40 keep-alive clients, to LOCATION/o/N for random N. */
     public static Load start(Scene scene, SocketAddress address, String location, int rate) {
-        return scene.keep(new Load(address, location, rate, 8, true, 1));
+        return scene.keep(new Load(address, location, rate, CLIENTS, true, 1));
     }
 
     /** As {@link #start}, with a connection for each request. */
     public static Load startClosing(Scene scene, SocketAddress address, String location, int rate) {
-        return scene.keep(new Load(address, location, rate, 8, false, 1));
+        return scene.keep(new Load(address, location, rate, CLIENTS, false, 1));
     }
 
     /** Runs it for a while, to the end. */
@@ -94,6 +97,12 @@ public final class Load implements AutoCloseable {
         }
         all.sort((a, b) -> Long.compare(a.startNs, b.startNs));
         return new Report(all);
+    }
+
+    /** Ends it without waiting for answers that may never come. */
+    public void abandon() {
+        ended = true;
+        threads.forEach(Thread::interrupt);
     }
 
     @Override

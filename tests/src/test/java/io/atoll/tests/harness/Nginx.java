@@ -335,7 +335,7 @@ public final class Nginx implements AutoCloseable {
                     %s
                 }
                 http {
-                    access_log off;
+                    %s
                     client_body_temp_path temp/body;
                     proxy_temp_path temp/proxy;
                     fastcgi_temp_path temp/fastcgi;
@@ -345,7 +345,8 @@ public final class Nginx implements AutoCloseable {
                     log_format scene '$msec|$status|$request_uri|$upstream_addr|$upstream_status|$request_time|$pid';
                 %s
                 }
-                """.formatted(master ? "on" : "off", workers, main, events, http.indent(4));
+                """.formatted(master ? "on" : "off", workers, main, events,
+                http.contains("access_log logs/") ? "" : "access_log off;", http.indent(4));
         try {
             Files.writeString(configuration(), text);
         } catch (IOException e) {

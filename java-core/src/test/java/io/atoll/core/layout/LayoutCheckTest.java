@@ -9,6 +9,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -21,6 +22,8 @@ class LayoutCheckTest {
 
     private record Run(int exit, String output) {}
 
+    @TempDir
+    static Path classes;
     @TempDir
     Path folder;
     private Path layout;
@@ -35,9 +38,21 @@ class LayoutCheckTest {
         }
     }
 
+    /** Compiled once: `java layout/Generate.java` would do so at each run. */
+    @BeforeAll
+    static void compileGenerator() throws IOException, InterruptedException {
+        Run run = run("javac", "-d", classes, ROOT.resolve("layout/Generate.java"));
+        assertEquals(0, run.exit, run.output);
+    }
+
     private static Run generate(Object... arguments) throws IOException, InterruptedException {
-        List<String> command = new ArrayList<>(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                ROOT.resolve("layout/Generate.java").toString()));
+        List<Object> all = new ArrayList<>(List.of("-XX:TieredStopAtLevel=1", "-cp", classes, "Generate"));
+        all.addAll(List.of(arguments));
+        return run("java", all.toArray());
+    }
+
+    private static Run run(String tool, Object... arguments) throws IOException, InterruptedException {
+        List<String> command = new ArrayList<>(List.of(Path.of(System.getProperty("java.home"), "bin", tool).toString()));
         for (Object argument : arguments) {
             command.add(argument.toString());
         }

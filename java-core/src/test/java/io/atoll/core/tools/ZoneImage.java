@@ -28,10 +28,10 @@ import java.util.List;
  */
 public final class ZoneImage {
     private static final VarHandle WORD = MethodHandles.byteBufferViewVarHandle(long[].class, ByteOrder.LITTLE_ENDIAN);
-    private static final int UPSTREAMS = 4;
     private static final int ROWS = 3;
 
     private final ByteBuffer bytes;
+    private final int upstreams;
     private final int slotsPerUpstream;
     private final int bufferCapacity;
     private final int upstreamsOffset;
@@ -42,23 +42,29 @@ public final class ZoneImage {
     private final int tablesOffset;
     private long epoch;
 
+    /** An empty zone of 4 upstreams that is ready. */
+    public ZoneImage(int slotsPerUpstream, int bufferCapacity) {
+        this(4, slotsPerUpstream, bufferCapacity);
+    }
+
     /**
      * An empty zone that is ready.
      *
-     * @param slotsPerUpstream room for peers of each of the 4 upstreams
+     * @param slotsPerUpstream room for peers of each upstream
      * @param bufferCapacity bytes of one table buffer
      */
-    public ZoneImage(int slotsPerUpstream, int bufferCapacity) {
+    public ZoneImage(int upstreams, int slotsPerUpstream, int bufferCapacity) {
+        this.upstreams = upstreams;
         this.slotsPerUpstream = slotsPerUpstream;
         this.bufferCapacity = bufferCapacity;
-        int slots = UPSTREAMS * slotsPerUpstream;
+        int slots = upstreams * slotsPerUpstream;
         upstreamsOffset = HeaderRecord.SIZE;
-        statesOffset = upstreamsOffset + UPSTREAMS * UpstreamRecord.SIZE;
+        statesOffset = upstreamsOffset + upstreams * UpstreamRecord.SIZE;
         identitiesOffset = statesOffset + slots * PeerStateRecord.SIZE;
         rowsOffset = align(identitiesOffset + slots * PeerIdentityRecord.SIZE);
-        rowSize = align(RowRecord.SIZE + UPSTREAMS * RowUpstreamRecord.SIZE + slots * RowPeerRecord.SIZE);
+        rowSize = align(RowRecord.SIZE + upstreams * RowUpstreamRecord.SIZE + slots * RowPeerRecord.SIZE);
         tablesOffset = rowsOffset + ROWS * rowSize;
-        int tablesLength = UPSTREAMS * 2 * align(bufferCapacity);
+        int tablesLength = upstreams * 2 * align(bufferCapacity);
         bytes = ByteBuffer.allocateDirect(tablesOffset + tablesLength).order(ByteOrder.LITTLE_ENDIAN);
         bytes.putLong(HeaderRecord.MAGIC, ZoneLayout.MAGIC);
         bytes.putInt(HeaderRecord.VERSION, ZoneLayout.VERSION);
@@ -66,7 +72,7 @@ public final class ZoneImage {
         bytes.putLong(HeaderRecord.LENGTH, bytes.capacity());
         bytes.putLong(HeaderRecord.CREATED_MS, 1);
         bytes.putLong(HeaderRecord.UPSTREAMS_OFFSET, upstreamsOffset);
-        bytes.putInt(HeaderRecord.UPSTREAMS_CAPACITY, UPSTREAMS);
+        bytes.putInt(HeaderRecord.UPSTREAMS_CAPACITY, upstreams);
         bytes.putInt(HeaderRecord.PEERS_CAPACITY, slots);
         bytes.putLong(HeaderRecord.STATES_OFFSET, statesOffset);
         bytes.putLong(HeaderRecord.IDENTITIES_OFFSET, identitiesOffset);
@@ -115,7 +121,7 @@ public final class ZoneImage {
 
     /** Where a row's counters of a slot are. */
     public int rowPeer(int row, int slot) {
-        return row(row) + RowRecord.SIZE + UPSTREAMS * RowUpstreamRecord.SIZE + slot * RowPeerRecord.SIZE;
+        return row(row) + RowRecord.SIZE + upstreams * RowUpstreamRecord.SIZE + slot * RowPeerRecord.SIZE;
     }
 
     /** Where an upstream's buffer is. */

@@ -131,8 +131,8 @@ final class Search {
     }
 
     /**
-     * One of count addresses by smooth weighted round robin (nginx: ngx_http_upstream_get_chash_peer, get_peer). An address
-     * whose trial another worker won is not eligible when looked at again.
+     * One of count addresses by smooth weighted round robin (nginx: ngx_http_upstream_get_chash_peer, get_peer), among
+     * equals the first in nginx.conf. An address whose trial another worker won is not eligible when looked at again.
      */
     private int take(int from, int count, Filter filter) {
         for (int attempt = 0; attempt <= count; attempt++) {
@@ -159,7 +159,8 @@ final class Search {
             }
             seen = true;
             long weight = currentWeight[peer] + effectiveWeight[peer];
-            if (fits(peer, filter) && (best == Walk.NONE || weight > bestWeight)) {
+            if (fits(peer, filter) && (best == Walk.NONE || weight > bestWeight
+                    || weight == bestWeight && table.source(peer) < table.source(best))) {
                 best = peer;
                 bestWeight = weight;
             }

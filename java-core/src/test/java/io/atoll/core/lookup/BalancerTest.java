@@ -287,6 +287,15 @@ class BalancerTest {
     }
 
     @Test
+    void shouldTakeTheFirstInNginxConfAmongEqualsWithoutAKey() {
+        Table table = table(new Peer("a"), new Peer("b"), new Peer("a"), new Peer("b"));
+        Balancer balancer = balancer(table);
+        for (int turn = 0; turn < 8; turn++) {
+            assertEquals(turn % 4, slot(table, balancer, Walk.withoutKey()));
+        }
+    }
+
+    @Test
     void shouldRememberWhomItGaveWhenTheTableChanges() {
         Table four = plain(4);
         Table three = plain(3);

@@ -23,7 +23,7 @@
 /* Of the thread that runs Java, bytes. The JVM's guard pages lie within. */
 #define STACK_BYTES  (4u << 20)
 #define PATH_BYTES   4096
-#define OPTION_COUNT 24
+#define OPTION_COUNT 32
 
 /* HotSpot's cds.h: CDS_DYNAMIC_ARCHIVE_MAGIC, the same in JDK 17 to 25. */
 #define DYNAMIC_ARCHIVE_MAGIC  0xf00baba8
@@ -128,8 +128,15 @@ set_options(options_t *options, const job_t *job)
     add_option(options, options->class_path);
     add_option(options, options->heap);
     add_option(options, "-Xrs");
-    add_option(options, "-XX:+UseSerialGC");
+    add_option(options, "-XX:+IgnoreUnrecognizedVMOptions");
+    add_option(options, "-XX:+UnlockDiagnosticVMOptions");
+
+    /* quick to start: see "What was measured" in docs/jni-bridge.md */
+    add_option(options, "-XX:+UseG1GC");
+    add_option(options, "-XX:ParallelGCThreads=1");
+    add_option(options, "-XX:ConcGCThreads=1");
     add_option(options, "-XX:TieredStopAtLevel=1");
+    add_option(options, "-XX:ArchiveRelocationMode=0");
     add_option(options, "-XX:-UsePerfData");
     add_option(options, "-XX:+DisableAttachMechanism");
 

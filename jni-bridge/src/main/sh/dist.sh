@@ -3,8 +3,8 @@
 #
 #   dist.sh BUILD DIST JAVA_HOME
 #
-# The archive is made with the very jar path it will be used with, and replaced whenever the jar is, since it records
-# the jar's path, size and time and the JVM that made it. Files are moved into place, so that a compile that runs
+# The archive is made with the very jar path and garbage collector it will be used with, and replaced whenever the jar is,
+# since it records the jar's path, size and time and the JVM that made it. Files are moved into place, so that a compile that runs
 # meanwhile sees the old ones or the new ones.
 set -eu
 
@@ -20,7 +20,7 @@ done
 
 cd "$build"
 if ! "$java" -Xshare:auto -XX:ArchiveClassesAtExit="$dist/.new" -Xlog:disable -Xlog:all=error:stderr \
-        -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xmx64m -cp "$dist/atoll-core.jar" \
+        -XX:+UseG1GC -XX:TieredStopAtLevel=1 -Xmx64m -cp "$dist/atoll-core.jar" \
         io.atoll.jni.SampleRequest >archive.log 2>&1; then
     cat archive.log >&2
     exit 1

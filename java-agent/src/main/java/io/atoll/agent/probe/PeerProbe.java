@@ -27,7 +27,7 @@ import io.netty.util.concurrent.ScheduledFuture;
  * however well an old one works. A kept connection that the peer closes before it answers is opened anew within the
  * same probe. The timeout covers all of it.
  */
-public final class PeerProbe implements AutoCloseable {
+public final class PeerProbe implements Probe {
     private static final long STALL_MS = 500;
 
     private final Transport transport;
@@ -52,7 +52,7 @@ public final class PeerProbe implements AutoCloseable {
         this.keepalive = keepalive;
     }
 
-    /** Begins a probe; done is called once, later, on the loop, unless {@link #cancel} comes first. */
+    @Override
     public void start(Consumer<ProbeOutcome> done) {
         if (attempt != null) {
             throw new IllegalStateException("the last probe of " + address + " has not ended");
@@ -72,17 +72,12 @@ public final class PeerProbe implements AutoCloseable {
         }
     }
 
-    /** Forgets a probe under way; its outcome is not told. */
-    public void cancel() {
+    @Override
+    public void close() {
         if (attempt != null) {
             attempt.done = outcome -> { };
             attempt.end(ProbeOutcome.Result.NOT_MADE, "cancelled");
         }
-    }
-
-    @Override
-    public void close() {
-        cancel();
         if (kept != null) {
             kept.close();
         }

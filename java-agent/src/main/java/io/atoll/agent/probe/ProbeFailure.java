@@ -1,5 +1,6 @@
 package io.atoll.agent.probe;
 
+import java.io.FileNotFoundException;
 import java.net.ConnectException;
 import java.util.Locale;
 
@@ -28,6 +29,9 @@ final class ProbeFailure {
             if (text.contains(known)) {
                 return known;
             }
+        }
+        if (cause instanceof FileNotFoundException) {
+            return "no such file or directory";
         }
         if (cause instanceof SSLException) {
             return "TLS: " + firstLine(cause);

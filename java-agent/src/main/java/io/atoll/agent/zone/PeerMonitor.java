@@ -3,7 +3,7 @@ package io.atoll.agent.zone;
 import java.util.concurrent.TimeUnit;
 
 import io.atoll.agent.metrics.ProbeMetrics;
-import io.atoll.agent.probe.PeerProbe;
+import io.atoll.agent.probe.Probe;
 import io.atoll.agent.probe.ProbeOutcome;
 import io.atoll.core.liveness.Lease;
 import io.atoll.core.liveness.PeerHealth;
@@ -23,7 +23,7 @@ final class PeerMonitor {
     }
 
     private final Peer peer;
-    private final PeerProbe probe;
+    private final Probe probe;
     private final PeerHealth health;
     private final ProbeSchedule schedule;
     private final Lease lease;
@@ -38,7 +38,7 @@ final class PeerMonitor {
     private long lastMs;
     private boolean stopped;
 
-    PeerMonitor(Peer peer, PeerProbe probe, PeerHealth health, ProbeSchedule schedule, long intervalMs, Lease lease,
+    PeerMonitor(Peer peer, Probe probe, PeerHealth health, ProbeSchedule schedule, long intervalMs, Lease lease,
             AgentContext context, ProbeMetrics.OfPeer metrics, Listener listener) {
         this.peer = peer;
         this.probe = probe;

@@ -15,7 +15,7 @@ import java.util.function.Supplier;
 import io.atoll.agent.api.AgentService.Change;
 import io.atoll.agent.metrics.ProbeMetrics;
 import io.atoll.agent.os.Posix;
-import io.atoll.agent.probe.PeerProbe;
+import io.atoll.agent.probe.Probe;
 import io.atoll.agent.probe.Prober;
 import io.atoll.agent.store.AdminDecision;
 import io.atoll.agent.store.PeerName;
@@ -283,7 +283,7 @@ public final class ZoneAgent {
         if (before != null) {
             before.monitor().stop();
         }
-        PeerProbe probe = services.prober().newProbe(peer, settings);
+        Probe probe = services.prober().newProbe(peer, settings);
         if (probe == null) {
             complain("unix " + peer.address(), "peer " + peer.address() + " of upstream " + pool.upstream().name()
                     + " cannot be probed with this transport; unix sockets need epoll");

@@ -267,7 +267,7 @@ fill_disk(const char *mount_point)
     config_t         config;
     atoll_writer_t   writer;
 
-    if (unshare(CLONE_NEWNS) == -1 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == -1
+    if (unshare(CLONE_NEWNS) == -1 || mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) == -1
         || mount("tmpfs", mount_point, "tmpfs", 0, "size=2m") == -1)
     {
         return 2;

@@ -3,9 +3,9 @@ package io.atoll.core.liveness;
 /**
  * How long a verdict stands.
  *
- * <p>A verdict runs out some time after the <em>result</em> that last confirmed it, not after it was last written. So an agent that was stopped for a
- * minute and goes on where it was can only write a lease that is over already: nothing that it believed overrides what
- * happened meanwhile. A healthy agent renews with each result, long before the end.
+ * <p>A verdict runs out some time after the <em>result</em> that last confirmed it, not after it was last written. So an
+ * agent that was stopped for a minute and goes on where it was can only write a lease that is over already: nothing that it
+ * believed overrides what happened meanwhile. A healthy agent renews with each result, long before the end.
  */
 public final class Lease {
     /** Default length, milliseconds. */
@@ -52,7 +52,10 @@ public final class Lease {
         return nowMs < untilMs(resultMs);
     }
 
-    /** The word for a verdict: when it ends, or 0 for none when the peer is up or the result too old. */
+    /**
+     * The word for a verdict: when it ends, or 0 for none when the peer is up or the result too old. Before the first result it is
+     * 0 too: leave a word that an agent before wrote as it is until then, it runs out by itself.
+     */
     public long word(PeerHealth health, long nowMs) {
         boolean stands = !health.isUp() && health.hasResult() && isFresh(health.lastResultMs(), nowMs);
         return stands ? untilMs(health.lastResultMs()) : 0;

@@ -202,7 +202,7 @@ class TableCompilerTest {
         RandomUpstreams upstreams = new RandomUpstreams(seed);
         Random random = upstreams.random();
         int refused = 0;
-        for (int i = 0; i < 3000; i++) {
+        for (int i = 0; i < 1500; i++) {
             ByteBuffer region = new CompileRequest(List.of(upstreams.next(3), upstreams.next(3))).region();
             int requestBytes = (int) region.getLong(CompileRequestRecord.OUTPUT_OFFSET);
             for (int n = 1 + random.nextInt(3); n > 0; n--) {
@@ -218,7 +218,7 @@ class TableCompilerTest {
                 refused++;
             }
         }
-        assertTrue(refused > 100, refused + " refused");
+        assertTrue(refused > 50, refused + " refused");
     }
 
     private static void capWeights(ByteBuffer region) {

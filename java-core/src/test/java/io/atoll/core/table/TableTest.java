@@ -118,7 +118,7 @@ class TableTest {
         System.out.println("TableTest.shouldAnswerAnyHeadWithATableOrANamedException seed " + seed);
         Random random = new Random(seed);
         int refused = 0;
-        for (int i = 0; i < 30_000; i++) {
+        for (int i = 0; i < 10_000; i++) {
             ByteBuffer bytes = bytes();
             for (int n = 1 + random.nextInt(4); n > 0; n--) {
                 int at = random.nextInt(random.nextBoolean() ? TableRecord.SIZE : bytes.limit());
@@ -136,6 +136,6 @@ class TableTest {
                 refused++;
             }
         }
-        assertTrue(refused > 5000, refused + " refused");
+        assertTrue(refused > 2000, refused + " refused");
     }
 }

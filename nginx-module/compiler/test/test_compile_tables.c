@@ -189,8 +189,9 @@ shouldSayThatTheJarHoldsNoCompiler(void)
 
 
 static void
-shouldWorkWithoutAnArchiveAndWithAForeignOne(void)
+shouldWorkWithoutAnArchiveAndWithOneThatIsNotItsOwn(void)
 {
+    char                     archive[1024];
     const char              *folder;
     atoll_compile_region_t   region;
 
@@ -201,6 +202,13 @@ shouldWorkWithoutAnArchiveAndWithAForeignOne(void)
     check_table(&region, 100);
 
     make_file("no-archive/atoll-core.jsa", "not an archive, and rather short");
+    CHECK(compile(&region, folder, NULL) == 0);
+    check_table(&region, 100);
+
+    /* Made for the jar at its path in dist: what is found when that folder was moved. */
+    snprintf(archive, sizeof(archive), "%s/atoll-core.jsa", dist);
+    folder = make_dist("moved", NULL);
+    CHECK(symlink(archive, in_test_folder("moved/atoll-core.jsa")) == 0);
     CHECK(compile(&region, folder, NULL) == 0);
     check_table(&region, 100);
 
@@ -393,7 +401,7 @@ main(void)
     RUN(shouldTellTheExceptionOfJava);
     RUN(shouldRefuseAJarOfAnotherLayout);
     RUN(shouldSayThatTheJarHoldsNoCompiler);
-    RUN(shouldWorkWithoutAnArchiveAndWithAForeignOne);
+    RUN(shouldWorkWithoutAnArchiveAndWithOneThatIsNotItsOwn);
     RUN(shouldPutAMessageOfSeveralLinesOnOne);
     RUN(shouldTellThatJavaRanOutOfMemory);
     RUN(shouldTellThatJavaExited);

@@ -28,5 +28,5 @@ fi
 if [ -e "$dist/.new" ]; then
     mv "$dist/.new" "$dist/atoll-core.jsa"
 else
-    echo "no class-data archive: the JVM of $3 cannot make one (each compile takes some 50 ms longer)" >&2
+    echo "no class-data archive: the JVM of $3 cannot make one (each compile takes a few ms longer)" >&2
 fi

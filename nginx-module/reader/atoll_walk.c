@@ -288,6 +288,11 @@ win_trial(atoll_search_t *search, const atoll_peer_t *peer)
 
     until = atoll_relaxed(state->reason[ATOLL_REASON_PASSIVE]);
 
+    /* It failed, or another worker's trial began, since it was found eligible. */
+    if (until > now && !is_guarded(search->balancer, now)) {
+        return 0;
+    }
+
     if (until != 0 && until <= now && peer->max_fails != 0 && fails >= peer->max_fails) {
         if (!atomic_compare_exchange_strong(&state->reason[ATOLL_REASON_PASSIVE], &until, now + peer->fail_timeout_ms)) {
             return 0;

@@ -29,7 +29,7 @@ check_summed(atoll_table_record_t *table, size_t room)
 {
     atoll_table_t checked;
 
-    if (table->length <= room && table->peers_offset <= table->length
+    if (table->length <= room && table->peers_offset <= table->length && table->peers_offset % 8 == 0
         && table->peer_count <= (table->length - table->peers_offset) / sizeof(atoll_table_peer_record_t))
     {
         table->checksum = fixture_checksum((unsigned char *) table);

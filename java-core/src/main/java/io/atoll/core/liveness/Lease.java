@@ -53,8 +53,8 @@ public final class Lease {
     }
 
     /**
-     * The word for a verdict: when it ends, or 0 for none when the peer is up or the result too old. Before the first result it is
-     * 0 too: leave a word that an agent before wrote as it is until then, it runs out by itself.
+     * The word for a verdict: when it ends, or 0 for none when the peer is up or the result too old. Before the first
+     * result it is 0 too: leave a word that an agent before wrote as it is until then, it runs out by itself.
      */
     public long word(PeerHealth health, long nowMs) {
         boolean stands = !health.isUp() && health.hasResult() && isFresh(health.lastResultMs(), nowMs);

@@ -31,9 +31,9 @@ public final class Ramp {
     }
 
     /**
-     * The {@code ramp_start_ms} of a peer that is back just now: the present, or 0 for no ramp. There is none when slow start is off,
-     * and none when nobody else serves in full: then others could not take its keys meanwhile, and a whole pool
-     * that starts, or comes back together, serves at once.
+     * The {@code ramp_start_ms} of a peer that is back just now: the present, or 0 for no ramp. There is none when slow
+     * start is off, and none when nobody else serves in full: then others could not take its keys meanwhile, and a whole
+     * pool that starts, or comes back together, serves at once.
      *
      * @param servingInFull other peers of its ring that are eligible and not in a ramp
      */

@@ -15,8 +15,8 @@ import java.util.List;
  * tests that compile tables themselves.
  *
  * <pre>{@code
- * CompileRequest request = new CompileRequest(List.of(new Upstream("cache", List.of(new Peer("cache1:80"), new Peer("cache2:80")))));
- * ByteBuffer region = request.region();
+ * Upstream upstream = new Upstream("cache", List.of(new Peer("cache1:80"), new Peer("cache2:80")));
+ * ByteBuffer region = new CompileRequest(List.of(upstream)).region();
  * TableCompiler.compile(region);
  * Table table = Table.open(CompileRequest.table(region, 0));
  * }</pre>
@@ -79,6 +79,24 @@ public record CompileRequest(List<Upstream> upstreams) {
                     + (Integer.MAX_VALUE - outputOffset));
         }
         ByteBuffer region = ByteBuffer.allocateDirect((int) (outputOffset + outputLength)).order(ByteOrder.LITTLE_ENDIAN);
+        putHead(region, peerCount, peersOffset, outputOffset);
+        int first = 0;
+        for (int i = 0; i < upstreams.size(); i++) {
+            Upstream upstream = upstreams.get(i);
+            int record = CompileRequestRecord.SIZE + i * CompileUpstreamRecord.SIZE;
+            putName(region, record + CompileUpstreamRecord.NAME_OFFSET, record + CompileUpstreamRecord.NAME_LENGTH,
+                    namesOffset, names, upstream.name());
+            region.putInt(record + CompileUpstreamRecord.FIRST_PEER, first);
+            region.putInt(record + CompileUpstreamRecord.PEER_COUNT, upstream.peers().size());
+            for (Peer peer : upstream.peers()) {
+                putPeer(region, peersOffset + first++ * CompilePeerRecord.SIZE, namesOffset, names, peer);
+            }
+        }
+        region.put(namesOffset, names.toByteArray());
+        return region;
+    }
+
+    private void putHead(ByteBuffer region, int peerCount, int peersOffset, long outputOffset) {
         region.putLong(CompileRequestRecord.MAGIC, ZoneLayout.REQUEST_MAGIC);
         region.putInt(CompileRequestRecord.VERSION, ZoneLayout.VERSION);
         region.putInt(CompileRequestRecord.FINGERPRINT, ZoneLayout.FINGERPRINT);
@@ -88,21 +106,7 @@ public record CompileRequest(List<Upstream> upstreams) {
         region.putLong(CompileRequestRecord.UPSTREAMS_OFFSET, CompileRequestRecord.SIZE);
         region.putLong(CompileRequestRecord.PEERS_OFFSET, peersOffset);
         region.putLong(CompileRequestRecord.OUTPUT_OFFSET, outputOffset);
-        region.putLong(CompileRequestRecord.OUTPUT_LENGTH, outputLength);
-        int upstreamRecord = CompileRequestRecord.SIZE;
-        int first = 0;
-        for (Upstream upstream : upstreams) {
-            putName(region, upstreamRecord + CompileUpstreamRecord.NAME_OFFSET, upstreamRecord + CompileUpstreamRecord.NAME_LENGTH,
-                    namesOffset, names, upstream.name());
-            region.putInt(upstreamRecord + CompileUpstreamRecord.FIRST_PEER, first);
-            region.putInt(upstreamRecord + CompileUpstreamRecord.PEER_COUNT, upstream.peers().size());
-            for (Peer peer : upstream.peers()) {
-                putPeer(region, peersOffset + first++ * CompilePeerRecord.SIZE, namesOffset, names, peer);
-            }
-            upstreamRecord += CompileUpstreamRecord.SIZE;
-        }
-        region.put(namesOffset, names.toByteArray());
-        return region;
+        region.putLong(CompileRequestRecord.OUTPUT_LENGTH, region.capacity() - outputOffset);
     }
 
     private static void putPeer(ByteBuffer region, int record, int namesOffset, ByteArrayOutputStream names, Peer peer) {
@@ -128,6 +132,7 @@ public record CompileRequest(List<Upstream> upstreams) {
         ByteBuffer view = region.duplicate().order(ByteOrder.LITTLE_ENDIAN);
         int record = (int) view.getLong(CompileRequestRecord.UPSTREAMS_OFFSET) + upstream * CompileUpstreamRecord.SIZE;
         int offset = (int) view.getLong(record + CompileUpstreamRecord.TABLE_OFFSET);
-        return view.slice(offset, (int) view.getLong(record + CompileUpstreamRecord.TABLE_LENGTH)).order(ByteOrder.LITTLE_ENDIAN);
+        int length = (int) view.getLong(record + CompileUpstreamRecord.TABLE_LENGTH);
+        return view.slice(offset, length).order(ByteOrder.LITTLE_ENDIAN);
     }
 }

@@ -70,7 +70,8 @@ public final class TableCompiler {
         long room = region.getLong(CompileRequestRecord.OUTPUT_LENGTH);
         if (output % ZoneLayout.CACHE_LINE != 0 || !within(output, room, CompileRequestRecord.SIZE, length)) {
             throw new CompileException("compile request: output of " + Long.toUnsignedString(room) + " bytes at "
-                    + Long.toUnsignedString(output) + ", expected a multiple of 64 within the region of " + length + " bytes");
+                    + Long.toUnsignedString(output) + ", expected a multiple of 64 within the region of " + length
+                    + " bytes");
         }
         outputOffset = (int) output;
         outputEnd = (int) (output + room);
@@ -89,8 +90,8 @@ public final class TableCompiler {
         int version = region.getInt(CompileRequestRecord.VERSION);
         int fingerprint = region.getInt(CompileRequestRecord.FINGERPRINT);
         if (version != ZoneLayout.VERSION || fingerprint != ZoneLayout.FINGERPRINT) {
-            throw new CompileException("compile request: layout is " + versionText(version) + " (" + Integer.toHexString(fingerprint)
-                    + "), this atoll-core.jar has " + versionText(ZoneLayout.VERSION) + " ("
+            throw new CompileException("compile request: layout is " + versionText(version) + " ("
+                    + Integer.toHexString(fingerprint) + "), this atoll-core.jar has " + versionText(ZoneLayout.VERSION) + " ("
                     + Integer.toHexString(ZoneLayout.FINGERPRINT)
                     + "); take the module, the library and the jar from one build");
         }

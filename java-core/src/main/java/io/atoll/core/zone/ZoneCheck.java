@@ -128,7 +128,8 @@ final class ZoneCheck {
     }
 
     long bufferOffset(int upstream, int buffer) {
-        return memory.plainLong(upstreamsOffset + upstream * UpstreamRecord.SIZE + UpstreamRecord.BUFFER_OFFSET + buffer * Long.BYTES);
+        int record = upstreamsOffset + upstream * UpstreamRecord.SIZE;
+        return memory.plainLong(record + UpstreamRecord.BUFFER_OFFSET + buffer * Long.BYTES);
     }
 
     long bufferCapacity(int upstream) {

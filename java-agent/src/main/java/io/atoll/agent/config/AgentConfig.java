@@ -56,7 +56,7 @@ public record AgentConfig(List<Path> zones, Duration heartbeat, Duration lease, 
             throw new ConfigProblems(List.of(syntax(e, file)));
         }
         List<String> problems = new ArrayList<>();
-        Section top = new Section(config.root(), "", problems);
+        Section top = new Section(config.root(), defaults.root(), "", problems);
         Section root = top.section("atoll");
         AgentConfig result = read(root, problems);
         root.finish();

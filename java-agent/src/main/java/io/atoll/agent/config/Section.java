@@ -11,6 +11,7 @@ import com.typesafe.config.ConfigException;
 import com.typesafe.config.ConfigList;
 import com.typesafe.config.ConfigObject;
 import com.typesafe.config.ConfigOrigin;
+import com.typesafe.config.ConfigRenderOptions;
 import com.typesafe.config.ConfigValue;
 import com.typesafe.config.ConfigValueType;
 
@@ -20,23 +21,26 @@ import com.typesafe.config.ConfigValueType;
  */
 final class Section {
     private final ConfigObject object;
+    private final ConfigObject defaults;
     private final String path;
     private final List<String> problems;
     private final Set<String> known = new TreeSet<>();
 
-    Section(ConfigObject object, String path, List<String> problems) {
+    /** @param defaults what stands where the object has nothing that can be used */
+    Section(ConfigObject object, ConfigObject defaults, String path, List<String> problems) {
         this.object = object;
+        this.defaults = defaults;
         this.path = path;
         this.problems = problems;
     }
 
     Section section(String key) {
         ConfigValue value = value(key);
-        if (value instanceof ConfigObject inner) {
-            return new Section(inner, path(key), problems);
+        ConfigObject inner = (ConfigObject) defaults.get(key);
+        if (!(value instanceof ConfigObject)) {
+            problem(key, value, "a section: " + key + " { … }");
         }
-        problem(key, value, "a section: " + key + " { … }");
-        return new Section(value.atKey("unused").root().withoutKey("unused"), path(key), problems);
+        return new Section(value instanceof ConfigObject named ? named : inner, inner, path(key), problems);
     }
 
     String string(String key) {
@@ -120,7 +124,7 @@ final class Section {
     }
 
     void problem(String key, ConfigValue value, String expected) {
-        problems.add(where(value.origin()) + path(key) + " is " + value.render() + "; expected " + expected);
+        problems.add(where(value.origin()) + path(key) + " is " + value.render(ConfigRenderOptions.concise()) + "; expected " + expected);
     }
 
     /** Reports keys that no getter asked for. */
@@ -136,7 +140,7 @@ final class Section {
 
     ConfigValue value(String key) {
         known.add(key);
-        ConfigValue value = object.get(key);
+        ConfigValue value = object.getOrDefault(key, defaults.get(key));
         if (value == null) {
             throw new IllegalStateException("reference.conf lacks " + path(key));
         }

@@ -46,7 +46,7 @@ public final class AdminJournal implements AutoCloseable {
     private static final long LARGEST_FILE = 64L << 20;
 
     private final Path path;
-    private final FileChannel lockFile;
+    private FileChannel lockFile;
     private final Map<PeerName, AdminDecision> decisions = new LinkedHashMap<>();
     private FileChannel file;
     private int lines;
@@ -64,7 +64,7 @@ public final class AdminJournal implements AutoCloseable {
      * @throws IOException when another process holds it; the message names the file
      */
     public static AdminJournal open(Path path) throws IOException {
-        AdminJournal journal = new AdminJournal(path, lock(path.resolveSibling(path.getFileName() + ".lock")));
+        AdminJournal journal = new AdminJournal(path, lock(lockPath(path)));
         boolean damaged = journal.load();
         try {
             if (damaged) {
@@ -79,9 +79,15 @@ public final class AdminJournal implements AutoCloseable {
         return journal;
     }
 
+    private static Path lockPath(Path path) {
+        return path.resolveSibling(path.getFileName() + ".lock");
+    }
+
+    /** Null where nothing can be written. */
     private static FileChannel lock(Path path) throws IOException {
         FileChannel channel;
         try {
+            Files.createDirectories(path.toAbsolutePath().getParent());
             channel = FileChannel.open(path, StandardOpenOption.CREATE, StandardOpenOption.WRITE);
         } catch (IOException e) {
             return null;
@@ -148,9 +154,8 @@ public final class AdminJournal implements AutoCloseable {
             PeerName peer = new PeerName(record.path("zone").asText(), record.path("upstream").asText(),
                     record.path("server").asText(), record.path("address").asText());
             String kind = record.path("kind").asText();
-            if (kind.equals("lifted")) {
-                decisions.remove(peer);
-            } else {
+            decisions.remove(peer);
+            if (!kind.equals("lifted")) {
                 decisions.put(peer, new AdminDecision(peer,
                         AdminDecision.Kind.valueOf(kind.toUpperCase(Locale.ROOT)),
                         record.path("until_ms").asLong(AdminDecision.FOREVER),
@@ -185,6 +190,7 @@ public final class AdminJournal implements AutoCloseable {
             decisions.remove(decision.peer());
             decisions.put(decision.peer(), decision);
         }
+        compact();
     }
 
     /** Records that decisions no longer stand. Those on disk when this returns. */
@@ -197,6 +203,7 @@ public final class AdminJournal implements AutoCloseable {
         }
         append(records);
         decisions.keySet().removeAll(peers);
+        compact();
     }
 
     private void append(List<ObjectNode> records) throws IOException {
@@ -204,6 +211,7 @@ public final class AdminJournal implements AutoCloseable {
             return;
         }
         if (file == null) {
+            lockFile = lockFile == null ? lock(lockPath(path)) : lockFile;
             rewrite();
         }
         StringBuilder text = new StringBuilder();
@@ -219,8 +227,15 @@ public final class AdminJournal implements AutoCloseable {
             throw e;
         }
         lines += records.size();
+    }
+
+    private void compact() {
         if (lines > COMPACT_LINES && lines > 4 * decisions.size()) {
-            rewrite();
+            try {
+                rewrite();
+            } catch (IOException e) {
+                LOG.warn("The journal {} cannot be rewritten ({}); it grows until it can", path, reason(e));
+            }
         }
     }
 

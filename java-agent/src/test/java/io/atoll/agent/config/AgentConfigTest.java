@@ -1,0 +1,138 @@
+package io.atoll.agent.config;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+
+import com.typesafe.config.ConfigFactory;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class AgentConfigTest {
+    @TempDir
+    Path folder;
+
+    private Path file(String text) throws IOException {
+        return Files.writeString(folder.resolve("agent.conf"), text);
+    }
+
+    private List<String> problems(String text) throws IOException {
+        Path file = file(text);
+        return assertThrows(ConfigProblems.class, () -> AgentConfig.read(file)).problems().stream()
+                .map(problem -> problem.replace(folder + "/", "")).toList();
+    }
+
+    private void assertProblem(String expected, String text) throws IOException {
+        assertEquals(List.of(expected), problems(text));
+    }
+
+    @Test
+    void shouldHaveADefaultForEverything() throws Exception {
+        AgentConfig config = AgentConfig.read(null);
+        assertEquals(List.of(Path.of("/run/atoll/atoll.zone")), config.zones());
+        assertEquals("127.0.0.1:9181", config.apiListen().toString());
+        assertEquals(Duration.ofSeconds(1), config.heartbeat());
+        assertEquals(Duration.ofSeconds(10), config.lease());
+        assertEquals("", config.token());
+        assertNull(config.metricsListen());
+        assertTrue(config.probe().keepalive());
+    }
+
+    @Test
+    void shouldTakeOneZoneOrAList() throws Exception {
+        assertEquals(List.of(Path.of("/a.zone")), AgentConfig.read(file("atoll.zone = /a.zone")).zones());
+        assertEquals(List.of(Path.of("/a.zone"), Path.of("/b/c.zone")),
+                AgentConfig.read(file("atoll { zone = [/a.zone, \"/b/./c.zone\"] }")).zones());
+    }
+
+    @Test
+    void shouldNameFileAndLineOfAnUnknownKeyAndTheNearestOne() throws Exception {
+        assertProblem("agent.conf:3: atoll.api.tokenfile is not a setting; expected token-file (nearest)",
+                "atoll {\n  api {\n    tokenfile = x\n  }\n}\n");
+        assertProblem("agent.conf:1: atol is not a setting; expected atoll (nearest)", "atol { lease = 5 s }");
+        assertProblem("agent.conf:2: atoll.store.directory is not a setting; expected one of: path, type",
+                "\natoll.store.directory = /x");
+    }
+
+    @Test
+    void shouldNameFileAndLineOfAWrongValueAndWhatWasExpected() throws Exception {
+        assertProblem("agent.conf:2: atoll.api.listen is \"localhost\"; expected HOST:PORT or [IPV6]:PORT, "
+                + "such as \"127.0.0.1:9181\"", "atoll {\n api.listen = localhost }");
+        assertProblem("agent.conf:1: atoll.lease is \"soon\"; expected a time from 300 ms to 10 min, such as \"300 ms\"",
+                "atoll.lease = soon");
+        assertProblem("agent.conf:1: atoll.lease is \"2 s\"; expected at least 3 heartbeats, 3 s", "atoll.lease = 2 s");
+        assertProblem("agent.conf:1: atoll.store.type is \"etcd\"; expected one of: file", "atoll.store.type = etcd");
+        assertProblem("agent.conf:1: atoll.store.path is \"journal\"; expected an absolute path",
+                "atoll.store.path = journal");
+        assertProblem("agent.conf:1: atoll.probe.keepalive is \"perhaps\"; expected true or false",
+                "atoll.probe.keepalive = perhaps");
+        assertProblem("agent.conf:1: atoll.log.level is \"loud\"; expected one of: debug, info, warn, error",
+                "atoll.log.level = loud");
+        assertProblem("agent.conf:1: atoll.zone is []; expected a string, or a list of at least one", "atoll.zone = []");
+        assertProblem("agent.conf:1: atoll.zone is [\"/a\",\"/a\"]; expected each file once", "atoll.zone = [/a, /a]");
+        assertProblem("agent.conf:1: atoll.api is 5; expected a section: api { … }", "atoll.api = 5");
+    }
+
+    @Test
+    void shouldReportAllProblemsAtOnce() throws Exception {
+        assertEquals(3, problems("atoll { lease = x, store.type = y, zon = z }").size());
+    }
+
+    @Test
+    void shouldNameTheLineOfASyntaxError() throws Exception {
+        String problem = problems("atoll {\n  lease = 10 s\n  api { listen = }}}\n").get(0);
+        assertTrue(problem.startsWith("agent.conf:3: "), problem);
+        assertTrue(problem.contains("expected HOCON"), problem);
+    }
+
+    @Test
+    void shouldSayThatAFileCannotBeRead() {
+        ConfigProblems problems = assertThrows(ConfigProblems.class, () -> AgentConfig.read(folder.resolve("none")));
+        assertTrue(problems.getMessage().contains("none cannot be read"), problems.getMessage());
+    }
+
+    @Test
+    void shouldTakeTheTokenFromItsFile() throws Exception {
+        Path token = Files.writeString(folder.resolve("token"), "0123456789abcdef\nmore\n");
+        assertEquals("0123456789abcdef", AgentConfig.read(file("atoll.api.token-file = " + token)).token());
+        Files.writeString(token, "short\n");
+        assertTrue(problems("atoll.api.token-file = " + token).get(0).contains("at least 16 characters"));
+        assertTrue(problems("atoll.api.token-file = /none").get(0).contains("a readable file"));
+    }
+
+    @Test
+    void shouldParseAddressesStrictly() {
+        assertEquals(new ListenAddress("::1", 80), ListenAddress.parse("[::1]:80"));
+        assertEquals("[::1]:80", ListenAddress.parse("[::1]:80").toString());
+        for (String wrong : new String[] {"", ":80", "a", "a:", "a:x", "a:65536", "a:-1", "::1:80", "a b:1", "[a]:1"}) {
+            assertNull(ListenAddress.parse(wrong), wrong);
+        }
+    }
+
+    /** The reference page shows each setting with its default, and no other. */
+    @Test
+    void shouldAgreeWithTheReferencePage() throws Exception {
+        Path page = Path.of(System.getProperty("atoll.root"), "docs/reference/agent-configuration.md");
+        Set<String> documented = new TreeSet<>();
+        Matcher row = Pattern.compile("(?m)^\\| `(atoll\\.[a-z.-]+)` \\| `([^`]*)` \\|").matcher(Files.readString(page));
+        while (row.find()) {
+            documented.add(row.group(1) + " = " + row.group(2));
+        }
+        Set<String> settings = new TreeSet<>();
+        ConfigFactory.parseResources("reference.conf").entrySet().forEach(
+                entry -> settings.add(entry.getKey() + " = " + entry.getValue().render().replace("\"\"", "")
+                        .replaceAll("^\"|\"$", "")));
+        assertEquals(String.join("\n", settings), String.join("\n", documented));
+    }
+}

@@ -5,7 +5,9 @@
  *   ngx_http_atoll_conf.c      directives
  *   ngx_http_atoll_publish.c   from parsed upstreams to a compiled, prepared, committed zone (master)
  *   ngx_http_atoll_balancer.c  peer.init, get, free (worker)
- *   ngx_http_atoll_variables.c $atoll_owner, $atoll_node
+ *   ngx_http_atoll_route.c     atoll_route: tiers
+ *   ngx_http_atoll_step.c      the step from node to node
+ *   ngx_http_atoll_variables.c variables
  *   ngx_http_atoll_status.c    atoll_status
  */
 #ifndef NGX_HTTP_ATOLL_H
@@ -29,6 +31,10 @@
 #define NGX_HTTP_ATOLL_UNSET      UINT32_MAX
 
 
+typedef struct ngx_http_atoll_route_s  ngx_http_atoll_route_t;
+typedef struct ngx_http_atoll_plan_s  ngx_http_atoll_plan_t;
+
+
 /* An upstream { } block. */
 typedef struct {
     ngx_http_complex_value_t        key;         /* value.data NULL: no `atoll` here */
@@ -38,6 +44,7 @@ typedef struct {
     ngx_http_upstream_rr_peers_t   *peers;       /* as nginx resolved them */
     ngx_uint_t                      peer_count;  /* primary and backup */
     atoll_balancer_t                balancer;    /* this worker's */
+    ngx_http_atoll_route_t         *route;       /* of an upstream with atoll_route */
 } ngx_http_atoll_srv_conf_t;
 
 
@@ -49,12 +56,17 @@ typedef struct {
     ngx_msec_t                java_timeout;
     ngx_str_t                 node;             /* never empty after init_module */
 
+    ngx_str_t                 secret;           /* len 0: none */
+    ngx_str_t                 cdn_id;           /* this node in CDN-Loop */
+
     ngx_array_t               upstreams;        /* of ngx_http_atoll_srv_conf_t *, with `atoll` */
+    ngx_array_t               routes;           /* of ngx_http_atoll_route_t * */
 
     /* master: between postconfiguration and init_module */
     atoll_compile_region_t    region;
     atoll_writer_request_t    request;
     atoll_writer_t            writer;
+    unsigned                  node_given:1;     /* by atoll_node */
     unsigned                  compiled:1;       /* region is mapped */
     unsigned                  prepared:1;
     unsigned                  committed:1;
@@ -73,7 +85,7 @@ typedef struct {
 } ngx_http_atoll_peer_t;
 
 
-/* A request at an upstream of ours; also the request's module context. */
+/* A request at an upstream with `atoll`. */
 typedef struct {
     /* the round robin data must be first: the fallback hands it to stock functions */
     ngx_http_upstream_rr_peer_data_t   rrp;
@@ -82,6 +94,13 @@ typedef struct {
     ngx_http_request_t                *request;
     unsigned                           fallback:1;
 } ngx_http_atoll_request_t;
+
+
+/* The request's module context. */
+typedef struct {
+    ngx_http_atoll_request_t  *request;         /* at the upstream asked last; NULL: none with `atoll` */
+    ngx_http_atoll_plan_t     *plan;            /* NULL: goes to no route, or not yet */
+} ngx_http_atoll_ctx_t;
 
 
 /* ngx_http_atoll_conf.c */
@@ -98,10 +117,12 @@ void ngx_http_atoll_commit(ngx_cycle_t *cycle, ngx_http_atoll_main_conf_t *amcf)
 /* ngx_http_atoll_balancer.c */
 ngx_int_t ngx_http_atoll_init_upstream(ngx_conf_t *cf, ngx_http_upstream_srv_conf_t *us);
 void ngx_http_atoll_init_balancers(ngx_http_atoll_main_conf_t *amcf);
+ngx_http_atoll_ctx_t *ngx_http_atoll_get_ctx(ngx_http_request_t *r);
 
 /* ngx_http_atoll_variables.c */
 ngx_int_t ngx_http_atoll_add_variables(ngx_conf_t *cf);
 void ngx_http_atoll_find_node(ngx_cycle_t *cycle, ngx_http_atoll_main_conf_t *amcf);
+ngx_str_t *ngx_http_atoll_self_in(ngx_cycle_t *cycle, ngx_http_atoll_main_conf_t *amcf, ngx_http_atoll_srv_conf_t *ascf);
 
 /* ngx_http_atoll_status.c */
 char *ngx_http_atoll_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);

@@ -3,7 +3,7 @@
  * connection, TLS sessions, and the fallback to stock round robin when the zone has no usable table.
  */
 
-#include "ngx_http_atoll.h"
+#include "ngx_http_atoll_route.h"
 
 
 static ngx_int_t ngx_http_atoll_init_peer(ngx_http_request_t *r, ngx_http_upstream_srv_conf_t *us);
@@ -86,11 +86,29 @@ ngx_http_atoll_init_balancers(ngx_http_atoll_main_conf_t *amcf)
 }
 
 
+/* The request's context, made when it is first asked for. */
+ngx_http_atoll_ctx_t *
+ngx_http_atoll_get_ctx(ngx_http_request_t *r)
+{
+    ngx_http_atoll_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_atoll_module);
+
+    if (ctx == NULL) {
+        ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_atoll_ctx_t));
+        ngx_http_set_ctx(r, ctx, ngx_http_atoll_module);
+    }
+
+    return ctx;
+}
+
+
 static ngx_int_t
 ngx_http_atoll_init_peer(ngx_http_request_t *r, ngx_http_upstream_srv_conf_t *us)
 {
     ngx_str_t                   key;
     ngx_http_upstream_t        *u;
+    ngx_http_atoll_ctx_t       *ctx;
     ngx_http_atoll_request_t   *ar;
     ngx_http_atoll_srv_conf_t  *ascf;
 
@@ -117,7 +135,16 @@ ngx_http_atoll_init_peer(ngx_http_request_t *r, ngx_http_upstream_srv_conf_t *us
     ar->walk.data = r->pool;
 
     u = r->upstream;
-    ngx_http_set_ctx(r, ar, ngx_http_atoll_module);
+
+    ctx = ngx_http_atoll_get_ctx(r);
+    if (ctx == NULL) {
+        return NGX_ERROR;
+    }
+
+    ctx->request = ar;
+
+    /* in a route the next tier serves sooner than a peer against which something stands; behind the last there is none */
+    ar->walk.unguarded = ctx->plan && ctx->plan->tier + 1 < ctx->plan->route->tier_count;
 
     u->peer.data = ar;
     u->peer.get = ngx_http_atoll_get_peer;

@@ -1,6 +1,6 @@
 /* Directives. Strict: a value that is not understood stops the configuration, with the value and what was expected. */
 
-#include "ngx_http_atoll.h"
+#include "ngx_http_atoll_route.h"
 
 
 static char *ngx_http_atoll_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
@@ -32,6 +32,20 @@ ngx_command_t  ngx_http_atoll_commands[] = {
       ngx_conf_set_str_slot,
       NGX_HTTP_MAIN_CONF_OFFSET,
       offsetof(ngx_http_atoll_main_conf_t, node),
+      NULL },
+
+    { ngx_string("atoll_secret"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_http_atoll_secret,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("atoll_route"),
+      NGX_HTTP_UPS_CONF|NGX_CONF_1MORE,
+      ngx_http_atoll_route,
+      NGX_HTTP_SRV_CONF_OFFSET,
+      0,
       NULL },
 
     { ngx_string("atoll"),
@@ -86,7 +100,9 @@ ngx_http_atoll_create_main_conf(ngx_conf_t *cf)
     amcf->zone_size = NGX_CONF_UNSET_SIZE;
     amcf->java_timeout = NGX_CONF_UNSET_MSEC;
 
-    if (ngx_array_init(&amcf->upstreams, cf->pool, 4, sizeof(ngx_http_atoll_srv_conf_t *)) != NGX_OK) {
+    if (ngx_array_init(&amcf->upstreams, cf->pool, 4, sizeof(ngx_http_atoll_srv_conf_t *)) != NGX_OK
+        || ngx_array_init(&amcf->routes, cf->pool, 1, sizeof(ngx_http_atoll_route_t *)) != NGX_OK)
+    {
         return NULL;
     }
 

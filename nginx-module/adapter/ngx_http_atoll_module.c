@@ -1,6 +1,6 @@
 /* The module: what happens once a configuration, and once a worker. */
 
-#include "ngx_http_atoll.h"
+#include "ngx_http_atoll_route.h"
 
 
 static ngx_int_t ngx_http_atoll_postconfiguration(ngx_conf_t *cf);
@@ -47,7 +47,7 @@ ngx_http_atoll_postconfiguration(ngx_conf_t *cf)
 {
     ngx_http_atoll_main_conf_t  *amcf;
 
-    if (ngx_http_atoll_check_upstreams(cf) != NGX_OK) {
+    if (ngx_http_atoll_check_upstreams(cf) != NGX_OK || ngx_http_atoll_init_routes(cf) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -74,6 +74,7 @@ ngx_http_atoll_init_module(ngx_cycle_t *cycle)
     }
 
     ngx_http_atoll_find_node(cycle, amcf);
+    ngx_http_atoll_find_self(cycle, amcf);
 
     if (amcf->prepared && !ngx_test_config) {
         ngx_http_atoll_commit(cycle, amcf);

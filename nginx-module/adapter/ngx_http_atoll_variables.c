@@ -3,9 +3,18 @@
  * $atoll_owner           who is asked first for this request's key: in the upstream the request went to, else in the only
  *                        upstream with `atoll`; empty when there are several
  * $atoll_owner_NAME      the same in upstream NAME, with that upstream's key
+ *
+ * of a request that passes to a route:
+ *
+ * $atoll_tier            the tier it was sent to
+ * $atoll_role            what this node is to it: owner, front, relay, outside
+ * $atoll_no_store        1 where no copy should be kept, else empty
+ * $atoll_step            for "proxy_set_header Atoll-Step"
+ * $atoll_cdn_loop        for "proxy_set_header CDN-Loop" (RFC 8586)
+ * $atoll_cache_status    for "add_header Cache-Status" (RFC 9211)
  */
 
-#include "ngx_http_atoll.h"
+#include "ngx_http_atoll_route.h"
 
 #include <ifaddrs.h>
 
@@ -13,6 +22,12 @@
 static ngx_int_t ngx_http_atoll_node_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_atoll_owner_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_atoll_owner_in_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_atoll_tier_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_atoll_role_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_atoll_no_store_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_atoll_step_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_atoll_cdn_loop_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_atoll_cache_status_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
 
 
 static ngx_http_variable_t  ngx_http_atoll_vars[] = {
@@ -22,6 +37,18 @@ static ngx_http_variable_t  ngx_http_atoll_vars[] = {
     { ngx_string("atoll_owner"), NULL, ngx_http_atoll_owner_variable, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("atoll_owner_"), NULL, ngx_http_atoll_owner_in_variable, 0, NGX_HTTP_VAR_NOCACHEABLE|NGX_HTTP_VAR_PREFIX, 0 },
+
+    { ngx_string("atoll_tier"), NULL, ngx_http_atoll_tier_variable, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("atoll_role"), NULL, ngx_http_atoll_role_variable, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("atoll_no_store"), NULL, ngx_http_atoll_no_store_variable, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("atoll_step"), NULL, ngx_http_atoll_step_variable, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("atoll_cdn_loop"), NULL, ngx_http_atoll_cdn_loop_variable, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("atoll_cache_status"), NULL, ngx_http_atoll_cache_status_variable, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
       ngx_http_null_variable
 };
@@ -77,7 +104,7 @@ ngx_http_atoll_set_owner(ngx_http_variable_value_t *v, ngx_http_atoll_srv_conf_t
 {
     const atoll_peer_t  *peer;
 
-    peer = ascf->balancer.zone ? atoll_owner(&ascf->balancer, hash, ngx_current_msec) : NULL;
+    peer = ascf->balancer.zone ? atoll_owner(&ascf->balancer, hash, ngx_current_msec, 0) : NULL;
 
     if (peer == NULL) {
         v->not_found = 1;
@@ -111,11 +138,13 @@ ngx_http_atoll_set_owner_by_key(ngx_http_request_t *r, ngx_http_variable_value_t
 static ngx_int_t
 ngx_http_atoll_owner_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data)
 {
+    ngx_http_atoll_ctx_t         *ctx;
     ngx_http_atoll_request_t     *ar;
     ngx_http_atoll_srv_conf_t   **ascfp;
     ngx_http_atoll_main_conf_t   *amcf;
 
-    ar = ngx_http_get_module_ctx(r, ngx_http_atoll_module);
+    ctx = ngx_http_get_module_ctx(r, ngx_http_atoll_module);
+    ar = ctx ? ctx->request : NULL;
 
     if (ar && ar->walk.keyed) {
         return ngx_http_atoll_set_owner(v, ar->conf, ar->walk.hash);
@@ -164,6 +193,202 @@ ngx_http_atoll_owner_in_variable(ngx_http_request_t *r, ngx_http_variable_value_
 }
 
 
+static ngx_int_t
+ngx_http_atoll_tier_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_http_atoll_plan_t  *plan;
+
+    plan = ngx_http_atoll_plan(r);
+
+    if (plan == NULL) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    ngx_http_atoll_set_value(v, plan->route->tiers[plan->tier].name.data, plan->route->tiers[plan->tier].name.len);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_atoll_role_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_http_atoll_plan_t  *plan;
+
+    static const char *const  roles[] = { "outside", "front", "owner", "relay" };
+
+    plan = ngx_http_atoll_plan(r);
+
+    if (plan == NULL) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    ngx_http_atoll_set_value(v, roles[plan->role], ngx_strlen(roles[plan->role]));
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_atoll_no_store_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_http_atoll_plan_t  *plan;
+
+    plan = ngx_http_atoll_plan(r);
+
+    if (plan && plan->role != NGX_HTTP_ATOLL_OWNER) {
+        ngx_http_atoll_set_value(v, "1", 1);
+
+    } else {
+        ngx_http_atoll_set_value(v, "", 0);
+    }
+
+    return NGX_OK;
+}
+
+
+/* Empty, so that no header is sent, for the last tier. */
+static ngx_int_t
+ngx_http_atoll_step_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_http_atoll_plan_t  *plan;
+
+    plan = ngx_http_atoll_plan(r);
+
+    if (plan == NULL || plan->tier + 1 == plan->route->tier_count) {
+        ngx_http_atoll_set_value(v, "", 0);
+        return NGX_OK;
+    }
+
+    if (plan->step == NULL) {
+
+        plan->step = ngx_pnalloc(r->pool, NGX_HTTP_ATOLL_STEP_LEN);
+
+        if (plan->step == NULL || ngx_http_atoll_write_step(plan, plan->step) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    ngx_http_atoll_set_value(v, plan->step, NGX_HTTP_ATOLL_STEP_LEN);
+
+    return NGX_OK;
+}
+
+
+/* What came, and this node behind it. */
+static ngx_int_t
+ngx_http_atoll_cdn_loop_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data)
+{
+    u_char                      *p;
+    size_t                       len;
+    ngx_uint_t                   i;
+    ngx_list_part_t             *part;
+    ngx_table_elt_t             *header;
+    ngx_http_atoll_main_conf_t  *amcf;
+
+    amcf = ngx_http_get_module_main_conf(r, ngx_http_atoll_module);
+
+    len = amcf->cdn_id.len;
+
+    for (part = &r->headers_in.headers.part, i = 0;
+         (header = ngx_http_atoll_next_header(&part, &i, "CDN-Loop", sizeof("CDN-Loop") - 1)) != NULL; /* void */ )
+    {
+        len += header->value.len + 2;
+    }
+
+    p = ngx_pnalloc(r->pool, len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_atoll_set_value(v, p, len);
+
+    for (part = &r->headers_in.headers.part, i = 0;
+         (header = ngx_http_atoll_next_header(&part, &i, "CDN-Loop", sizeof("CDN-Loop") - 1)) != NULL; /* void */ )
+    {
+        p = ngx_cpymem(p, header->value.data, header->value.len);
+        *p++ = ',';
+        *p++ = ' ';
+    }
+
+    ngx_memcpy(p, amcf->cdn_id.data, amcf->cdn_id.len);
+
+    return NGX_OK;
+}
+
+
+/* What the next tier said, when it was asked now, and this cache behind it. */
+static ngx_int_t
+ngx_http_atoll_cache_status_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data)
+{
+    u_char                      *p;
+    ngx_str_t                    above;
+    ngx_uint_t                   i, n, hit, forwarded;
+    ngx_list_part_t             *part;
+    ngx_table_elt_t             *header;
+    ngx_http_upstream_t         *u = r->upstream;
+    ngx_http_atoll_main_conf_t  *amcf;
+
+    static const char *const  reasons[] = { "bypass", "miss", "bypass", "stale", "stale", "stale", "stale", "miss", "miss" };
+
+    if (u == NULL) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    amcf = ngx_http_get_module_main_conf(r, ngx_http_atoll_module);
+
+    ngx_str_null(&above);
+    hit = 0;
+    i = 0;
+
+#if (NGX_HTTP_CACHE)
+    i = ngx_min(u->cache_status, 8);
+    hit = (u->cache_status == NGX_HTTP_CACHE_HIT || u->cache_status == NGX_HTTP_CACHE_STALE
+           || u->cache_status == NGX_HTTP_CACHE_UPDATING);
+#endif
+
+    forwarded = !hit && u->state && u->state->status;
+
+    if (forwarded) {
+
+        for (part = &u->headers_in.headers.part, n = 0;
+             (header = ngx_http_atoll_next_header(&part, &n, "Cache-Status", sizeof("Cache-Status") - 1)) != NULL; /* void */ )
+        {
+            above = header->value;
+        }
+    }
+
+    p = ngx_pnalloc(r->pool, above.len + amcf->node.len + sizeof(", \"\"; fwd=bypass; fwd-status=000"));
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    v->data = p;
+
+    if (above.len) {
+        p = ngx_cpymem(p, above.data, above.len);
+        *p++ = ',';
+        *p++ = ' ';
+    }
+
+    p = ngx_sprintf(p, "\"%V\"; ", &amcf->node);
+
+    if (forwarded) {
+        p = ngx_sprintf(p, "fwd=%s; fwd-status=%03ui", reasons[i], u->state->status % 1000);
+
+    } else {
+        p = hit ? ngx_cpymem(p, "hit", 3) : ngx_sprintf(p, "fwd=%s", reasons[i]);
+    }
+
+    ngx_http_atoll_set_value(v, v->data, p - v->data);
+
+    return NGX_OK;
+}
+
+
 /* 1: the process listens where the peer is. addrs: addresses of this host. */
 static ngx_uint_t
 ngx_http_atoll_is_local(ngx_cycle_t *cycle, ngx_http_upstream_rr_peer_t *peer, struct ifaddrs *addrs)
@@ -206,41 +431,68 @@ ngx_http_atoll_is_local(ngx_cycle_t *cycle, ngx_http_upstream_rr_peer_t *peer, s
 }
 
 
-/* Which peer this node is: atoll_node, else the first peer with a local address that is listened on, else the host name. */
-void
-ngx_http_atoll_find_node(ngx_cycle_t *cycle, ngx_http_atoll_main_conf_t *amcf)
+/* By its name: the server as nginx.conf has it, with or without its port. */
+static ngx_uint_t
+ngx_http_atoll_is_named(ngx_str_t *server, ngx_str_t *node)
 {
-    ngx_uint_t                     i;
-    struct ifaddrs                *addrs;
-    ngx_http_atoll_srv_conf_t    **ascfp;
-    ngx_http_upstream_rr_peer_t   *peer;
+    return server->len >= node->len && ngx_strncasecmp(server->data, node->data, node->len) == 0
+           && (server->len == node->len || server->data[node->len] == ':');
+}
 
-    if (amcf->node.len) {
-        return;
-    }
 
-    amcf->node = cycle->hostname;
+/* The server of an upstream that is this node: the one that atoll_node names, else the first whose address it listens on. */
+ngx_str_t *
+ngx_http_atoll_self_in(ngx_cycle_t *cycle, ngx_http_atoll_main_conf_t *amcf, ngx_http_atoll_srv_conf_t *ascf)
+{
+    struct ifaddrs               *addrs;
+    ngx_http_upstream_rr_peer_t  *peer;
 
-    if (getifaddrs(&addrs) != 0) {
-        ngx_log_error(NGX_LOG_WARN, cycle->log, ngx_errno, "atoll_node: getifaddrs() failed, this node is called \"%V\"",
-                      &amcf->node);
-        return;
-    }
+    for (peer = ascf->peers->peer; peer && amcf->node_given; peer = peer->next) {
 
-    ascfp = amcf->upstreams.elts;
-
-    for (i = 0; i < amcf->upstreams.nelts; i++) {
-
-        for (peer = ascfp[i]->peers->peer; peer; peer = peer->next) {
-
-            if (ngx_http_atoll_is_local(cycle, peer, addrs)) {
-                amcf->node = peer->server;
-                goto done;
-            }
+        if (ngx_http_atoll_is_named(&peer->server, &amcf->node)) {
+            return &peer->server;
         }
     }
 
-done:
+    if (getifaddrs(&addrs) != 0) {
+        ngx_log_error(NGX_LOG_WARN, cycle->log, ngx_errno, "atoll: getifaddrs() failed; set atoll_node");
+        return NULL;
+    }
+
+    for (peer = ascf->peers->peer; peer; peer = peer->next) {
+
+        if (ngx_http_atoll_is_local(cycle, peer, addrs)) {
+            break;
+        }
+    }
 
     freeifaddrs(addrs);
+
+    return peer ? &peer->server : NULL;
+}
+
+
+/* What this node is called: atoll_node, else the first server that is this node, else the host name. */
+void
+ngx_http_atoll_find_node(ngx_cycle_t *cycle, ngx_http_atoll_main_conf_t *amcf)
+{
+    ngx_str_t                   *server;
+    ngx_uint_t                   i;
+    ngx_http_atoll_srv_conf_t  **ascfp;
+
+    amcf->node_given = (amcf->node.len != 0);
+    ascfp = amcf->upstreams.elts;
+
+    for (i = 0; i < amcf->upstreams.nelts && amcf->node.len == 0; i++) {
+
+        server = ngx_http_atoll_self_in(cycle, amcf, ascfp[i]);
+
+        if (server) {
+            amcf->node = *server;
+        }
+    }
+
+    if (amcf->node.len == 0) {
+        amcf->node = cycle->hostname;
+    }
 }

@@ -325,6 +325,7 @@ atoll_walk_init(atoll_walk_t *walk, uint32_t hash, int keyed)
     walk->tried_capacity = ATOLL_TRIED_INLINE;
     walk->tried = NULL;
     walk->keyed = keyed;
+    walk->unguarded = 0;
     walk->asked = 0;
     walk->counted = 0;
 }
@@ -608,7 +609,7 @@ peer_succeeded(const atoll_balancer_t *balancer, const atoll_peer_t *peer, atoll
 
 
 const atoll_peer_t *
-atoll_owner(atoll_balancer_t *balancer, uint32_t hash, uint64_t now_ms)
+atoll_owner(atoll_balancer_t *balancer, uint32_t hash, uint64_t now_ms, int unguarded)
 {
     atoll_walk_t         walk;
     atoll_search_t       search;
@@ -616,6 +617,7 @@ atoll_owner(atoll_balancer_t *balancer, uint32_t hash, uint64_t now_ms)
 
     for (int attempt = 0; attempt < ATTEMPTS && atoll_balancer_refresh(balancer); attempt++) {
         atoll_walk_init(&walk, hash, 1);
+        walk.unguarded = unguarded;
 
         memset(&search, 0, sizeof(search));
         search.balancer = balancer;

@@ -81,6 +81,7 @@ typedef struct {
     uint32_t         tried_capacity;
     uint32_t        *tried;         /* slots given already; NULL: tried_inline */
     uint32_t         tried_inline[ATOLL_TRIED_INLINE];
+    int              unguarded;     /* reasons count whatever the guard says: something else serves when none is eligible */
     int              keyed;         /* 0: the key is empty, weighted round robin as stock does */
     int              asked;         /* counted as a request */
     int              counted;       /* peer is counted as in flight */
@@ -121,6 +122,6 @@ void atoll_done(atoll_balancer_t *balancer, atoll_walk_t *walk, uint64_t now_ms,
 /*
  * Who is asked first for a key now, without counting or changing anything: the owner among the eligible. NULL for none.
  */
-const atoll_peer_t *atoll_owner(atoll_balancer_t *balancer, uint32_t hash, uint64_t now_ms);
+const atoll_peer_t *atoll_owner(atoll_balancer_t *balancer, uint32_t hash, uint64_t now_ms, int unguarded);
 
 #endif

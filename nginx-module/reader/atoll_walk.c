@@ -350,7 +350,7 @@ is_eligible(atoll_search_t *search, const atoll_peer_t *peer)
             return 1;
         }
 
-        if (is_guarded(balancer, search->now)) {
+        if (!search->walk->unguarded && is_guarded(balancer, search->now)) {
             search->guarded = 1;
             return 1;
         }

@@ -1,0 +1,79 @@
+/* The route: which tier serves a request, and the step that says so to the next node. */
+#ifndef NGX_HTTP_ATOLL_ROUTE_H
+#define NGX_HTTP_ATOLL_ROUTE_H
+
+#include "ngx_http_atoll.h"
+
+#define NGX_HTTP_ATOLL_TIERS      8
+#define NGX_HTTP_ATOLL_NO_TIER    NGX_HTTP_ATOLL_TIERS
+
+/* "T.own.TTTTTTTT.MMMM…": tier, kind, seconds, first half of the HMAC-SHA256, all of fixed width */
+#define NGX_HTTP_ATOLL_MAC_LEN    32
+#define NGX_HTTP_ATOLL_STEP_LEN   (1 + 1 + 3 + 1 + 8 + 1 + NGX_HTTP_ATOLL_MAC_LEN)
+#define NGX_HTTP_ATOLL_STEP_SKEW  300   /* seconds between the clocks of two nodes */
+
+
+typedef struct {
+    ngx_str_t                       name;
+    ngx_http_complex_value_t       *value;      /* NULL: the name is all */
+    ngx_http_upstream_srv_conf_t   *upstream;   /* NULL with value */
+    ngx_http_atoll_srv_conf_t      *atoll;      /* NULL: balanced by something else */
+} ngx_http_atoll_tier_t;
+
+
+/* An upstream with atoll_route. */
+struct ngx_http_atoll_route_s {
+    ngx_uint_t                      tier_count;
+    ngx_http_atoll_tier_t           tiers[NGX_HTTP_ATOLL_TIERS];
+    ngx_uint_t                      self_tier;  /* NGX_HTTP_ATOLL_NO_TIER: this node is in none */
+    ngx_str_t                       self;       /* its server name there */
+    ngx_http_upstream_srv_conf_t   *upstream;
+};
+
+
+typedef enum {
+    NGX_HTTP_ATOLL_OUTSIDE = 0,     /* a node of no tier */
+    NGX_HTTP_ATOLL_FRONT,           /* asked by a client for what another node of the tier owns */
+    NGX_HTTP_ATOLL_OWNER,           /* owns the key */
+    NGX_HTTP_ATOLL_RELAY            /* asked by a node for what it does not own: another view of the ring */
+} ngx_http_atoll_role_e;
+
+
+/* What this node does with one request. */
+struct ngx_http_atoll_plan_s {
+    ngx_http_atoll_route_t         *route;
+    ngx_http_request_t             *request;
+    ngx_http_atoll_role_e           role;
+    ngx_uint_t                      received;    /* tier of the step that was believed; NO_TIER: from outside */
+    ngx_uint_t                      tier;        /* where it is sent now */
+    ngx_uint_t                      later_tries; /* of the tiers behind it */
+    u_char                         *step;        /* as written in the request to the next node, NULL: not written */
+
+    /* the tier's own balancer */
+    void                           *data;
+    ngx_event_get_peer_pt           get;
+    ngx_event_free_peer_pt          free;
+    ngx_event_notify_peer_pt        notify;
+#if (NGX_HTTP_SSL)
+    ngx_event_set_peer_session_pt   set_session;
+    ngx_event_save_peer_session_pt  save_session;
+#endif
+};
+
+
+char *ngx_http_atoll_route(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+ngx_int_t ngx_http_atoll_init_routes(ngx_conf_t *cf);
+void ngx_http_atoll_find_self(ngx_cycle_t *cycle, ngx_http_atoll_main_conf_t *amcf);
+
+/* The plan of a request whose location passes to a route; NULL when it does not. */
+ngx_http_atoll_plan_t *ngx_http_atoll_plan(ngx_http_request_t *r);
+
+/* ngx_http_atoll_step.c */
+char *ngx_http_atoll_secret(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+ngx_uint_t ngx_http_atoll_read_step(ngx_http_atoll_plan_t *plan);
+ngx_int_t ngx_http_atoll_write_step(ngx_http_atoll_plan_t *plan, u_char step[NGX_HTTP_ATOLL_STEP_LEN]);
+void ngx_http_atoll_rewrite_step(ngx_http_atoll_plan_t *plan);
+ngx_uint_t ngx_http_atoll_is_looping(ngx_http_request_t *r);
+ngx_table_elt_t *ngx_http_atoll_next_header(ngx_list_part_t **part, ngx_uint_t *i, const char *name, size_t len);
+
+#endif

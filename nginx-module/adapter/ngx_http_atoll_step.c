@@ -1,0 +1,321 @@
+/*
+ * The step: the header Atoll-Step of a request from one node of the mesh to another, "T.own.SSSSSSSS.M…": the tier (its
+ * index in atoll_route), the kind, the sender's clock (seconds, hexadecimal), and the first half of
+ *
+ *   HMAC-SHA256(secret, "T.own.SSSSSSSS." key)
+ *
+ * where key is the tier's own `atoll` key for the request: a copy is worth nothing for another object, and nothing after
+ * NGX_HTTP_ATOLL_STEP_SKEW seconds. Without atoll_secret the code is zero, and a step is believed when it comes from the
+ * address of a peer of one of the tiers. What is not believed is as if it were not there.
+ */
+
+#include "ngx_http_atoll_route.h"
+
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+
+#define NGX_HTTP_ATOLL_SIGNED_LEN  (NGX_HTTP_ATOLL_STEP_LEN - NGX_HTTP_ATOLL_MAC_LEN)
+
+
+static ngx_int_t ngx_http_atoll_mac(ngx_http_atoll_plan_t *plan, ngx_uint_t tier, u_char *step,
+    u_char mac[NGX_HTTP_ATOLL_MAC_LEN]);
+
+
+/* atoll_secret file: its bytes, without line ends at the end, are the secret. */
+char *
+ngx_http_atoll_secret(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_atoll_main_conf_t  *amcf = conf;
+
+    u_char           buf[4096];
+    ssize_t          n;
+    ngx_fd_t         fd;
+    ngx_str_t       *value;
+
+    if (amcf->secret.data) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (ngx_conf_full_name(cf->cycle, &value[1], 1) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    fd = ngx_open_file(value[1].data, NGX_FILE_RDONLY, NGX_FILE_OPEN, 0);
+
+    if (fd == NGX_INVALID_FILE) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno, "atoll_secret: cannot open \"%V\"", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    n = ngx_read_fd(fd, buf, sizeof(buf));
+    ngx_close_file(fd);
+
+    while (n > 0 && (buf[n - 1] == '\n' || buf[n - 1] == '\r')) {
+        n--;
+    }
+
+    if (n < 16 || n == sizeof(buf)) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "atoll_secret: \"%V\" holds %z bytes: expected 16 to 4095, the same on all nodes, for example from "
+                           "\"openssl rand -hex 32\"", &value[1], n);
+        return NGX_CONF_ERROR;
+    }
+
+    amcf->secret.len = n;
+    amcf->secret.data = ngx_pnalloc(cf->pool, n);
+
+    if (amcf->secret.data == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_memcpy(amcf->secret.data, buf, n);
+    ngx_explicit_memzero(buf, sizeof(buf));
+
+    return NGX_CONF_OK;
+}
+
+
+/* The next header of that name from *part, *i on, which are moved behind it; NULL after the last. */
+ngx_table_elt_t *
+ngx_http_atoll_next_header(ngx_list_part_t **part, ngx_uint_t *i, const char *name, size_t len)
+{
+    ngx_table_elt_t  *header;
+
+    for ( ;; ) {
+
+        header = (*part)->elts;
+
+        for ( /* void */ ; *i < (*part)->nelts; (*i)++) {
+
+            if (header[*i].key.len == len && ngx_strncasecmp(header[*i].key.data, (u_char *) name, len) == 0) {
+                return &header[(*i)++];
+            }
+        }
+
+        if ((*part)->next == NULL) {
+            return NULL;
+        }
+
+        *part = (*part)->next;
+        *i = 0;
+    }
+}
+
+
+/* The peer of the connection is a node, by its address; the port is the sender's own choice. */
+static ngx_uint_t
+ngx_http_atoll_is_node_address(ngx_http_request_t *r, ngx_http_atoll_route_t *route)
+{
+    ngx_uint_t                     i, set;
+    struct sockaddr               *from = r->connection->sockaddr;
+    ngx_http_upstream_rr_peer_t   *peer;
+    ngx_http_upstream_rr_peers_t  *peers;
+
+    for (i = 0; i + 1 < route->tier_count; i++) {
+
+        if (route->tiers[i].atoll == NULL) {
+            continue;
+        }
+
+        for (peers = route->tiers[i].atoll->peers, set = 0; peers && set < 2; peers = peers->next, set++) {
+
+            for (peer = peers->peer; peer; peer = peer->next) {
+
+                if (ngx_cmp_sockaddr(peer->sockaddr, peer->socklen, from, r->connection->socklen, 0) == NGX_OK) {
+                    return 1;
+                }
+            }
+        }
+    }
+
+    return 0;
+}
+
+
+static ngx_uint_t
+ngx_http_atoll_believe(ngx_http_atoll_plan_t *plan, ngx_str_t *step)
+{
+    time_t                       sent;
+    u_char                       mac[NGX_HTTP_ATOLL_MAC_LEN];
+    ngx_uint_t                   tier;
+    ngx_http_atoll_main_conf_t  *amcf;
+
+    if (step->len != NGX_HTTP_ATOLL_STEP_LEN || ngx_memcmp(step->data + 1, ".own.", 5) != 0
+        || step->data[14] != '.' || step->data[0] < '0' || step->data[0] >= '0' + (int) plan->route->tier_count)
+    {
+        return NGX_HTTP_ATOLL_NO_TIER;
+    }
+
+    tier = step->data[0] - '0';
+    amcf = ngx_http_get_module_main_conf(plan->request, ngx_http_atoll_module);
+
+    if (amcf->secret.len == 0) {
+        return ngx_http_atoll_is_node_address(plan->request, plan->route) ? tier : NGX_HTTP_ATOLL_NO_TIER;
+    }
+
+    sent = ngx_hextoi(step->data + 6, 8);
+
+    if (sent == NGX_ERROR || ngx_abs(ngx_time() - sent) > NGX_HTTP_ATOLL_STEP_SKEW
+        || ngx_http_atoll_mac(plan, tier, step->data, mac) != NGX_OK
+        || CRYPTO_memcmp(mac, step->data + NGX_HTTP_ATOLL_SIGNED_LEN, NGX_HTTP_ATOLL_MAC_LEN) != 0)
+    {
+        return NGX_HTTP_ATOLL_NO_TIER;
+    }
+
+    return tier;
+}
+
+
+/* The tier of the step that the request came with, the highest that is believed; NGX_HTTP_ATOLL_NO_TIER: from outside. */
+ngx_uint_t
+ngx_http_atoll_read_step(ngx_http_atoll_plan_t *plan)
+{
+    ngx_uint_t           i = 0, tier, best = NGX_HTTP_ATOLL_NO_TIER;
+    ngx_list_part_t     *part = &plan->request->headers_in.headers.part;
+    ngx_table_elt_t     *header;
+
+    for ( ;; ) {
+
+        header = ngx_http_atoll_next_header(&part, &i, "Atoll-Step", sizeof("Atoll-Step") - 1);
+
+        if (header == NULL) {
+            return best;
+        }
+
+        tier = ngx_http_atoll_believe(plan, &header->value);
+
+        if (tier != NGX_HTTP_ATOLL_NO_TIER && (best == NGX_HTTP_ATOLL_NO_TIER || tier > best)) {
+            best = tier;
+        }
+    }
+}
+
+
+/* Into mac, for the first NGX_HTTP_ATOLL_SIGNED_LEN bytes of step; zeros without a secret. */
+static ngx_int_t
+ngx_http_atoll_mac(ngx_http_atoll_plan_t *plan, ngx_uint_t tier, u_char *step, u_char mac[NGX_HTTP_ATOLL_MAC_LEN])
+{
+    u_char                      *p, digest[EVP_MAX_MD_SIZE];
+    ngx_str_t                    key;
+    unsigned int                 len;
+    ngx_http_request_t          *r = plan->request;
+    ngx_http_atoll_tier_t       *t = &plan->route->tiers[tier];
+    ngx_http_atoll_main_conf_t  *amcf;
+
+    amcf = ngx_http_get_module_main_conf(r, ngx_http_atoll_module);
+
+    if (amcf->secret.len == 0) {
+        ngx_memset(mac, '0', NGX_HTTP_ATOLL_MAC_LEN);
+        return NGX_OK;
+    }
+
+    if (t->atoll == NULL) {
+        ngx_str_null(&key);
+
+    } else if (ngx_http_complex_value(r, &t->atoll->key, &key) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    p = ngx_pnalloc(r->pool, NGX_HTTP_ATOLL_SIGNED_LEN + key.len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(p, step, NGX_HTTP_ATOLL_SIGNED_LEN);
+    ngx_memcpy(p + NGX_HTTP_ATOLL_SIGNED_LEN, key.data, key.len);
+
+    if (HMAC(EVP_sha256(), amcf->secret.data, amcf->secret.len, p, NGX_HTTP_ATOLL_SIGNED_LEN + key.len, digest, &len) == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_hex_dump(mac, digest, NGX_HTTP_ATOLL_MAC_LEN / 2);
+
+    return NGX_OK;
+}
+
+
+/* The step to plan->tier. */
+ngx_int_t
+ngx_http_atoll_write_step(ngx_http_atoll_plan_t *plan, u_char step[NGX_HTTP_ATOLL_STEP_LEN])
+{
+    ngx_sprintf(step, "%ui.own.%08xL.", plan->tier, (uint64_t) ngx_time() & 0xffffffff);
+
+    return ngx_http_atoll_mac(plan, plan->tier, step, step + NGX_HTTP_ATOLL_SIGNED_LEN);
+}
+
+
+/*
+ * The request was written for an earlier tier: puts the new step in its place, blanks for the last tier, which is told
+ * none. plan->step is the step as it stands there.
+ */
+void
+ngx_http_atoll_rewrite_step(ngx_http_atoll_plan_t *plan)
+{
+    u_char       *p, *last, step[NGX_HTTP_ATOLL_STEP_LEN];
+    ngx_chain_t  *cl;
+
+    if (plan->tier + 1 == plan->route->tier_count || ngx_http_atoll_write_step(plan, step) != NGX_OK) {
+        ngx_memset(step, ' ', NGX_HTTP_ATOLL_STEP_LEN);
+    }
+
+    for (cl = plan->request->upstream->request_bufs; cl; cl = cl->next) {
+
+        if (!ngx_buf_in_memory(cl->buf) || cl->buf->start == NULL) {
+            continue;
+        }
+
+        /* from the start: pos has moved on if it was sent */
+        last = cl->buf->last;
+
+        for (p = cl->buf->start; last - p >= NGX_HTTP_ATOLL_STEP_LEN; p++) {
+
+            if (*p == *plan->step && ngx_memcmp(p, plan->step, NGX_HTTP_ATOLL_STEP_LEN) == 0) {
+                ngx_memcpy(p, step, NGX_HTTP_ATOLL_STEP_LEN);
+                ngx_memcpy(plan->step, step, NGX_HTTP_ATOLL_STEP_LEN);
+                return;
+            }
+        }
+    }
+
+    /* written in a way that cannot be changed (HTTP/2): no other node may be told a step that is not so */
+    plan->tier = plan->route->tier_count - 1;
+    plan->later_tries = 0;
+}
+
+
+/* RFC 8586: this node is named in CDN-Loop already. */
+ngx_uint_t
+ngx_http_atoll_is_looping(ngx_http_request_t *r)
+{
+    u_char                      *p, *last;
+    ngx_uint_t                   i = 0;
+    ngx_list_part_t             *part = &r->headers_in.headers.part;
+    ngx_table_elt_t             *header;
+    ngx_http_atoll_main_conf_t  *amcf;
+
+    amcf = ngx_http_get_module_main_conf(r, ngx_http_atoll_module);
+
+    for ( ;; ) {
+
+        header = ngx_http_atoll_next_header(&part, &i, "CDN-Loop", sizeof("CDN-Loop") - 1);
+
+        if (header == NULL) {
+            return 0;
+        }
+
+        last = header->value.data + header->value.len;
+
+        for (p = header->value.data; p + amcf->cdn_id.len <= last; p++) {
+
+            if (ngx_strncasecmp(p, amcf->cdn_id.data, amcf->cdn_id.len) == 0
+                && (p == header->value.data || p[-1] == ' ' || p[-1] == ',')
+                && (p + amcf->cdn_id.len == last || p[amcf->cdn_id.len] == ',' || p[amcf->cdn_id.len] == ' '
+                    || p[amcf->cdn_id.len] == ';'))
+            {
+                return 1;
+            }
+        }
+    }
+}

@@ -85,7 +85,7 @@ use(atoll_balancer_t *balancer, const atoll_zone_t *zone, int requests)
             atoll_done(balancer, &walk, now, tap_random() % 2 == 0);
         }
 
-        atoll_owner(balancer, walk.hash, now);
+        atoll_owner(balancer, walk.hash, now, 0);
     }
 }
 

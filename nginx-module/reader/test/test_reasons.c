@@ -96,9 +96,9 @@ shouldPassOverAPeerUntilEachOfItsReasonsHasRunOut(void)
         next = peek(hash, T);
         CHECK(next != 2 && next >= 0);
         CHECK_EQUAL(1, balancer.row.upstreams[0].passed);
-        CHECK_EQUAL(next, atoll_owner(&balancer, hash, T)->slot);
+        CHECK_EQUAL(next, atoll_owner(&balancer, hash, T, 0)->slot);
         CHECK_EQUAL(2, peek(hash, T + 1));
-        CHECK_EQUAL(2, atoll_owner(&balancer, hash, T + 1)->slot);
+        CHECK_EQUAL(2, atoll_owner(&balancer, hash, T + 1, 0)->slot);
 
         fixture.zone.states[2].reason[reason] = ATOLL_FOREVER;
         CHECK_EQUAL(next, peek(hash, UINT64_MAX - 1));
@@ -243,7 +243,7 @@ shouldAnswerNobodyWhenOperatorsTookEverybodyOut(void)
     }
 
     CHECK_EQUAL(-1 - ATOLL_PICK_NONE, peek(1, T));
-    CHECK(atoll_owner(&balancer, 1, T) == NULL);
+    CHECK(atoll_owner(&balancer, 1, T, 0) == NULL);
     CHECK_EQUAL(1, balancer.row.upstreams[0].none);
 }
 
@@ -433,7 +433,7 @@ shouldGiveARampingPeerItsKeysBackOneByOne(void)
             uint32_t  hash = i * UINT32_C(1073741);
             int       slot = peek(hash, t);
 
-            CHECK_EQUAL(slot, atoll_owner(&balancer, hash, t)->slot);
+            CHECK_EQUAL(slot, atoll_owner(&balancer, hash, t, 0)->slot);
             CHECK(slot == 3 || !is_back[i]);
             is_back[i] = slot == 3;
             moved += is_back[i];

@@ -82,7 +82,7 @@ shouldFallBackUntilSomethingIsPublished(void)
     CHECK_EQUAL(1, balancer.row.head->fallbacks);
     CHECK_EQUAL(1, balancer.row.upstreams[0].requests);
     CHECK_EQUAL(0, balancer.row.upstreams[0].picks);
-    CHECK(atoll_owner(&balancer, 1, T) == NULL);
+    CHECK(atoll_owner(&balancer, 1, T, 0) == NULL);
 
     publish(1, 0);
     CHECK_EQUAL(ATOLL_PICK_OK, pick(1));
@@ -222,7 +222,7 @@ shouldRememberWhoWasGivenWhenTheTableIsReplacedBetweenTries(void)
         atoll_walk_init(&walk, hash, 1);
         CHECK_EQUAL(ATOLL_PICK_OK, atoll_pick(&balancer, &walk, T));
         first = walk.peer->slot;
-        CHECK_EQUAL(first, atoll_owner(&balancer, hash, T)->slot);
+        CHECK_EQUAL(first, atoll_owner(&balancer, hash, T, 0)->slot);
         atoll_done(&balancer, &walk, T, 0);
 
         publish(1, 0);

@@ -255,7 +255,7 @@ shouldFindTheOnlyEligiblePeerHoweverFar(void)
         atoll_walk_init(&walk, (uint32_t) tap_random(), 1);
         CHECK_EQUAL(ATOLL_PICK_OK, atoll_pick(&balancer, &walk, HOUR));
         CHECK_EQUAL(17, walk.peer->slot);
-        CHECK_EQUAL(17, atoll_owner(&balancer, walk.hash, HOUR)->slot);
+        CHECK_EQUAL(17, atoll_owner(&balancer, walk.hash, HOUR, 0)->slot);
         atoll_done(&balancer, &walk, HOUR, 0);
     }
 

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/mman.h>
 
 #include "../atoll_balance.h"
@@ -83,7 +84,7 @@ fixture_points(fixture_point_t *points, uint32_t count, const char *server, uint
     uint32_t     base, hash = 0;
     const char  *p;
 
-    if (strncmp(server, "unix:", 5) == 0) {
+    if (strncasecmp(server, "unix:", 5) == 0) {
         server += 5;
         host -= 5;
 

@@ -56,9 +56,10 @@ public final class Proc {
         must("kill", "-" + name, Long.toString(pid));
     }
 
-    /** Direct children, zombies included. */
+    /** Direct children of a process with one thread, zombies included. */
     public static List<Long> children(long pid) {
-        return ProcessHandle.of(pid).map(p -> p.children().map(ProcessHandle::pid).sorted().toList()).orElse(List.of());
+        String children = read(pid, "task/" + pid + "/children").trim();
+        return children.isEmpty() ? List.of() : Stream.of(children.split(" ")).map(Long::valueOf).sorted().toList();
     }
 
     /** The command line, arguments joined by blanks; empty for a zombie or a process that is gone. */

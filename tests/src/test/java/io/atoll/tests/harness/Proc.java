@@ -107,9 +107,15 @@ public final class Proc {
         return field(rollup, "Private_Clean") + field(rollup, "Private_Dirty");
     }
 
-    /** Resident memory, in kB. */
-    public static long residentKb(long pid) {
-        return field(read(pid, "smaps_rollup"), "Rss");
+    /** As {@link #privateKb(long)}, without the mappings of files whose path ends in a text. */
+    public static long privateKb(long pid, String except) {
+        long sum = 0;
+        for (String mapping : read(pid, "smaps").split("(?m)^(?=[0-9a-f]+-[0-9a-f]+ )")) {
+            if (!mapping.lines().findFirst().orElse("").endsWith(except)) {
+                sum += field(mapping, "Private_Clean") + field(mapping, "Private_Dirty");
+            }
+        }
+        return sum;
     }
 
     private static long field(String text, String name) {

@@ -9,7 +9,10 @@
 /* Peers that a worker makes in its life for each slot of the zone, at most: a zone gone mad must not eat its memory. */
 #define MADE_PER_SLOT   64
 
-static int balancer_update(atoll_balancer_t *balancer, uint64_t published);
+/* Kept out of the way of what every request runs through. */
+#define RARELY  __attribute__((noinline, cold))
+
+static int balancer_update(atoll_balancer_t *balancer, uint64_t published) RARELY;
 static int balancer_take(atoll_balancer_t *balancer, const atoll_table_t *table);
 static int balancer_is_named(const atoll_balancer_t *balancer);
 static int balancer_reserve(atoll_balancer_t *balancer, uint32_t peer_count);
@@ -18,12 +21,14 @@ static int balancer_reserve_met(atoll_balancer_t *balancer, uint32_t slot);
 static atoll_peer_t *peer_make(atoll_balancer_t *balancer, uint32_t slot, uint64_t incarnation);
 static void peer_limits(atoll_peer_t *peer, const atoll_table_peer_record_t *record);
 static atoll_peer_t *first_choice(const atoll_balancer_t *balancer, uint32_t hash, uint64_t now, uint32_t *point);
-static int pick_by_search(atoll_balancer_t *balancer, atoll_walk_t *walk, uint64_t now);
+static int pick_by_search(atoll_balancer_t *balancer, atoll_walk_t *walk, uint64_t now) RARELY;
+static void give_first(const atoll_balancer_t *balancer, atoll_walk_t *walk, atoll_peer_t *peer);
 static void give(atoll_balancer_t *balancer, atoll_walk_t *walk, atoll_peer_t *peer);
 static int walk_reserve(atoll_walk_t *walk);
+static void done_failed(atoll_balancer_t *balancer, const atoll_walk_t *walk, atoll_peer_t *peer, uint64_t now) RARELY;
 static void peer_failed(atoll_peer_t *peer, atoll_peer_state_record_t *state, uint64_t now);
 static void peer_succeeded(const atoll_balancer_t *balancer, const atoll_peer_t *peer, atoll_peer_state_record_t *state,
-                           uint64_t now);
+                           uint64_t now) RARELY;
 
 
 int
@@ -345,11 +350,7 @@ atoll_pick(atoll_balancer_t *balancer, atoll_walk_t *walk, uint64_t now_ms)
             peer = first_choice(balancer, walk->hash, now_ms, &walk->point);
 
             if (peer != NULL && atoll_table_is_current(&balancer->table)) {
-                walk->asked = 1;
-                walk->sequence = balancer->table.sequence;
-                atoll_add(balancer->row.upstreams[balancer->upstream].requests, 1);
-                give(balancer, walk, peer);
-
+                give_first(balancer, walk, peer);
                 return ATOLL_PICK_OK;
             }
         }
@@ -373,7 +374,7 @@ first_choice(const atoll_balancer_t *balancer, uint32_t hash, uint64_t now, uint
 
     *point = atoll_ring_find(ring, hash);
 
-    if (*point == ATOLL_NO_POINT || balancer->table.single) {
+    if (balancer->table.single || *point == ATOLL_NO_POINT) {
         return NULL;
     }
 
@@ -458,8 +459,30 @@ pick_by_search(atoll_balancer_t *balancer, atoll_walk_t *walk, uint64_t now)
 }
 
 
-/* Counts the pick and remembers it. Room for it is there. */
+/* As give(), of a walk that just begins. */
 static inline void
+give_first(const atoll_balancer_t *balancer, atoll_walk_t *walk, atoll_peer_t *peer)
+{
+    atoll_row_upstream_record_t  *counters = &balancer->row.upstreams[balancer->upstream];
+    atoll_row_peer_record_t      *at_peer = &balancer->row.peers[peer->slot];
+
+    walk->sequence = balancer->table.sequence;
+    walk->peer = peer;
+    walk->picks = 1;
+    walk->tried_count = 1;
+    walk->tried_inline[0] = peer->slot;
+    walk->asked = 1;
+    walk->counted = 1;
+
+    atoll_add(counters->requests, 1);
+    atoll_add(counters->picks, 1);
+    atoll_add(at_peer->inflight, 1);
+    atoll_add(at_peer->picks, 1);
+}
+
+
+/* Counts the pick and remembers it. Room for it is there. */
+static void
 give(atoll_balancer_t *balancer, atoll_walk_t *walk, atoll_peer_t *peer)
 {
     uint32_t                     *tried = walk->tried != NULL ? walk->tried : walk->tried_inline;
@@ -529,18 +552,25 @@ atoll_done(atoll_balancer_t *balancer, atoll_walk_t *walk, uint64_t now_ms, int 
     }
 
     if (failed) {
-        atoll_add(balancer->row.upstreams[balancer->upstream].failures, 1);
-
-        if (walk->counted) {
-            atoll_add(at_peer->failures, 1);
-        }
-
-        if (!balancer->table.single) {
-            peer_failed(peer, state, now_ms);
-        }
+        done_failed(balancer, walk, peer, now_ms);
 
     } else if (atoll_relaxed(state->fails) != 0 && !balancer->table.single) {
         peer_succeeded(balancer, peer, state, now_ms);
+    }
+}
+
+
+static void
+done_failed(atoll_balancer_t *balancer, const atoll_walk_t *walk, atoll_peer_t *peer, uint64_t now)
+{
+    atoll_add(balancer->row.upstreams[balancer->upstream].failures, 1);
+
+    if (walk->counted) {
+        atoll_add(balancer->row.peers[peer->slot].failures, 1);
+    }
+
+    if (!balancer->table.single) {
+        peer_failed(peer, &balancer->zone->states[peer->slot], now);
     }
 }
 

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/mman.h>
 
 #include "../atoll_balance.h"
@@ -83,7 +84,7 @@ fixture_points(fixture_point_t *points, uint32_t count, const char *server, uint
     uint32_t     base, hash = 0;
     const char  *p;
 
-    if (strncmp(server, "unix:", 5) == 0) {
+    if (strncasecmp(server, "unix:", 5) == 0) {
         server += 5;
         host -= 5;
 
@@ -378,15 +379,18 @@ fixture_name_slot(fixture_t *fixture, uint32_t slot, uint32_t upstream, const fi
     atomic_store_explicit(&fixture->zone.states[slot].incarnation, incarnation, memory_order_release);
 }
 
-/* Publishes a table in the buffer that is not active, with slot = first_slot + source. */
+/* Publishes a table in the buffer that is not active, with slot = first_slot + source. Writes only where buffers are, come
+ * what may of the zone's word for it. */
 static inline void
 fixture_publish(fixture_t *fixture, uint32_t upstream, const atoll_table_record_t *table, uint32_t first_slot)
 {
     uint64_t                    epoch = fixture->zone.header->epoch + 1;
     atoll_upstream_record_t    *record = &fixture->zone.upstreams[upstream];
     uint64_t                    buffer = record->published == 0 ? 0 : !(record->published & 1);
-    unsigned char              *to = fixture->base + record->buffer_offset[buffer];
+    unsigned char              *to;
     atoll_table_peer_record_t  *peers;
+
+    to = fixture->base + fixture->zone.tables_offset + (2 * upstream + buffer) * fixture->buffer_capacity;
 
     atomic_store_explicit(&((atoll_table_record_t *) to)->sequence, 0, memory_order_relaxed);
     atomic_thread_fence(memory_order_release);

@@ -37,7 +37,7 @@ class DeadAgentTest {
     private record Stage(Peers peers, Nginx front, Agent agent, ZoneFile zone, Load load) {
         static Stage open(Scene scene) {
             Peers peers = Peers.start(scene, 4);
-            Nginx front = Front.over(scene, peers.servers("max_fails=1 fail_timeout=" + FAIL_TIMEOUT_MS + "ms"),
+            Nginx front = Front.over(scene, peers.servers("max_fails=1 fail_timeout=1s"),
                     Front.probe()).start();
             Agent agent = Agent.start(scene, front);
             Stage stage = new Stage(peers, front, agent, new ZoneFile(front.zone()),

@@ -56,9 +56,10 @@ public final class Proc {
         must("kill", "-" + name, Long.toString(pid));
     }
 
-    /** Direct children, zombies included. */
+    /** Direct children of a process with one thread, zombies included. */
     public static List<Long> children(long pid) {
-        return ProcessHandle.of(pid).map(p -> p.children().map(ProcessHandle::pid).sorted().toList()).orElse(List.of());
+        String children = read(pid, "task/" + pid + "/children").trim();
+        return children.isEmpty() ? List.of() : Stream.of(children.split(" ")).map(Long::valueOf).sorted().toList();
     }
 
     /** The command line, arguments joined by blanks; empty for a zombie or a process that is gone. */
@@ -106,9 +107,15 @@ public final class Proc {
         return field(rollup, "Private_Clean") + field(rollup, "Private_Dirty");
     }
 
-    /** Resident memory, in kB. */
-    public static long residentKb(long pid) {
-        return field(read(pid, "smaps_rollup"), "Rss");
+    /** As {@link #privateKb(long)}, without the mappings of files whose path ends in a text. */
+    public static long privateKb(long pid, String except) {
+        long sum = 0;
+        for (String mapping : read(pid, "smaps").split("(?m)^(?=[0-9a-f]+-[0-9a-f]+ )")) {
+            if (!mapping.lines().findFirst().orElse("").endsWith(except)) {
+                sum += field(mapping, "Private_Clean") + field(mapping, "Private_Dirty");
+            }
+        }
+        return sum;
     }
 
     private static long field(String text, String name) {

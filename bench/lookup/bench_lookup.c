@@ -1,0 +1,216 @@
+/*
+ * What a lookup costs, beside a model of stock nginx (stock.h): the search for the point alone, and the whole of a
+ * request's first pick with its report.
+ *
+ *   bench_lookup WHAT PEERS           nanoseconds of one, best of ROUNDS
+ *   bench_lookup WHAT PEERS COUNT     runs COUNT of them, for callgrind (function measured())
+ *
+ * WHAT: stock-search, atoll-search, stock-pick, atoll-pick; nothing, for what the loop itself costs. Keys are random, not a
+ * list that branch prediction could learn, and each depends on the result before, as no two requests of a worker overlap.
+ */
+#include "../../nginx-module/reader/test/stock.h"
+
+#include <time.h>
+
+#define ROUNDS    7
+#define KEYS      4096   /* compared before anything is measured */
+#define ROUND_NS  100000000.0
+#define T         UINT64_C(3600000)
+
+static stock_peers_t     *pool;
+static stock_points_t    *points;
+static uintptr_t         *tried;
+static size_t             tried_size;
+static fixture_t          fixture;
+static atoll_balancer_t   balancer;
+
+
+static uint32_t
+nothing(uint32_t hash)
+{
+    return hash;
+}
+
+
+static uint32_t
+stock_search(uint32_t hash)
+{
+    return (uint32_t) (stock_find_point(points, hash) % points->number);
+}
+
+
+static uint32_t
+atoll_search(uint32_t hash)
+{
+    return atoll_ring_find(&balancer.table.ring[ATOLL_RING_PRIMARY], hash);
+}
+
+
+static uint32_t
+stock_pick(uint32_t hash)
+{
+    stock_peer_t     *peer;
+    stock_request_t   request;
+
+    memset(tried, 0, tried_size);
+    stock_begin(&request, pool, points, hash, 1, tried);
+    peer = stock_get(&request, T / 1000);
+    stock_free(&request, T / 1000, 0);
+
+    return peer->source;
+}
+
+
+static uint32_t
+atoll_pick_one(uint32_t hash)
+{
+    uint32_t      slot;
+    atoll_walk_t  walk;
+
+    atoll_walk_init(&walk, hash, 1);
+
+    if (atoll_pick(&balancer, &walk, T) != ATOLL_PICK_OK) {
+        fprintf(stderr, "no peer for %08x\n", hash);
+        exit(1);
+    }
+
+    slot = walk.peer->slot;
+    atoll_done(&balancer, &walk, T, 0);
+
+    return slot;
+}
+
+
+static const struct {
+    const char  *name;
+    uint32_t   (*run)(uint32_t hash);
+} whats[] = {
+    {"nothing", nothing}, {"stock-search", stock_search}, {"atoll-search", atoll_search}, {"stock-pick", stock_pick},
+    {"atoll-pick", atoll_pick_one}
+};
+
+
+static void
+set_up(uint32_t count)
+{
+    char                  (*names)[32] = malloc(count * sizeof(*names));
+    uint32_t               *groups = malloc(count * sizeof(*groups));
+    fixture_peer_t         *peers = calloc(count, sizeof(*peers));
+    atoll_table_record_t   *table;
+
+    for (uint32_t i = 0; i < count; i++) {
+        snprintf(names[i], sizeof(names[i]), "10.%u.%u.%u:8080", i >> 16, i >> 8 & 255, i & 255);
+        peers[i] = (fixture_peer_t) {
+            .server = names[i], .address = names[i], .weight = 1, .max_fails = 1, .fail_timeout_ms = 10000
+        };
+        groups[i] = i;
+    }
+
+    pool = stock_pool(peers, count);
+    points = stock_points(pool);
+    tried_size = (count / STOCK_BITS + 1) * sizeof(uintptr_t);
+    tried = malloc(tried_size);
+
+    table = fixture_compile_groups(peers, count, groups);
+    fixture_open(&fixture, 1, count, 4, table->length);
+    fixture_upstream(&fixture, 0, "pool");
+
+    for (uint32_t i = 0; i < count; i++) {
+        fixture_name_slot(&fixture, i, 0, &peers[i]);
+    }
+
+    fixture_publish(&fixture, 0, table, 0);
+    fixture_balancer(&fixture, &balancer, 0, 0);
+
+    if (!atoll_balancer_refresh(&balancer)) {
+        fprintf(stderr, "the table of %u peers cannot be used\n", count);
+        exit(1);
+    }
+
+    for (uint32_t i = 0; i < KEYS; i++) {
+        if (stock_pick(i << 20) != atoll_pick_one(i << 20)) {
+            fprintf(stderr, "%08x: two peers\n", i << 20);
+            exit(1);
+        }
+    }
+}
+
+
+/* A linear congruential generator (Knuth's MMIX), its upper half the hash. */
+__attribute__((noinline)) uint32_t
+measured(uint32_t (*run)(uint32_t hash), uint64_t count);
+
+uint32_t
+measured(uint32_t (*run)(uint32_t hash), uint64_t count)
+{
+    uint32_t result = 0;
+    uint64_t random = 1;
+
+    while (count-- > 0) {
+        random = random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407) + (result & 1);
+        result = run((uint32_t) (random >> 32));
+    }
+
+    return result;
+}
+
+
+static double
+seconds(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+
+    return (double) now.tv_sec + (double) now.tv_nsec / 1e9;
+}
+
+
+static double
+nanoseconds(uint32_t (*run)(uint32_t hash))
+{
+    double    start, took, best = 1e9;
+    uint64_t  count = 1000;
+
+    for (int round = 0; round < ROUNDS; round++) {
+        start = seconds();
+        measured(run, count);
+        took = (seconds() - start) * 1e9;
+
+        if (took < ROUND_NS) {
+            count = (uint64_t) ((double) count * (took < ROUND_NS / 100 ? 100 : ROUND_NS / took * 1.2));
+            round--;
+            continue;
+        }
+
+        best = took / (double) count < best ? took / (double) count : best;
+    }
+
+    return best;
+}
+
+
+int
+main(int argc, char **argv)
+{
+    for (size_t i = 0; argc >= 3 && i < sizeof(whats) / sizeof(whats[0]); i++) {
+        if (strcmp(argv[1], whats[i].name) != 0) {
+            continue;
+        }
+
+        set_up((uint32_t) strtoul(argv[2], NULL, 10));
+
+        if (argc == 4) {
+            measured(whats[i].run, strtoull(argv[3], NULL, 10));
+
+        } else {
+            printf("%.1f\n", nanoseconds(whats[i].run));
+        }
+
+        return 0;
+    }
+
+    fprintf(stderr, "usage: bench_lookup {stock,atoll}-{search,pick} PEERS [COUNT]\n");
+
+    return 2;
+}

@@ -213,7 +213,7 @@ ngx_http_atoll_run_compiler(ngx_conf_t *cf, ngx_http_atoll_main_conf_t *amcf)
     options.timeout_ms = amcf->java_timeout;
 
     if (atoll_compile(&amcf->region, &options, error) != 0) {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "atoll: %s", error);
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "atoll_java: %s", error);
         return NGX_ERROR;
     }
 

@@ -182,7 +182,7 @@ shouldSayThatTheJarHoldsNoCompiler(void)
     open_request(&region, 3);
 
     CHECK(compile(&region, make_dist("no-jar", "not a jar"), NULL) == -1);
-    CHECK_SAYS(error, "java.lang.NoClassDefFoundError: io/atoll/jni/CompileEntry");
+    CHECK_SAYS(error, "atoll-core.jar has no usable class io/atoll/jni/CompileEntry: it is damaged or of another build");
 
     atoll_compile_region_close(&region);
 }

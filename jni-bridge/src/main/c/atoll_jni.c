@@ -192,6 +192,17 @@ fail_with_exception(job_t *job, JNIEnv *env)
 }
 
 
+/* The JVM runs, and its class path has no entry point: a jar that is damaged or belongs to another build. */
+static int
+fail_without_entry(job_t *job, JNIEnv *env)
+{
+    (*env)->ExceptionClear(env);
+
+    return fail(job, ELIBBAD, "%s/atoll-core.jar has no usable class " ENTRY_CLASS ": it is damaged or of another build; use the "
+                "one that was built with libatoll_jni.so", job->library_dir);
+}
+
+
 static int
 call_entry(job_t *job, JNIEnv *env)
 {
@@ -200,13 +211,9 @@ call_entry(job_t *job, JNIEnv *env)
     jmethodID  method;
 
     class = (*env)->FindClass(env, ENTRY_CLASS);
-    if (class == NULL) {
-        return fail_with_exception(job, env);
-    }
-
-    method = (*env)->GetStaticMethodID(env, class, ENTRY_METHOD, ENTRY_SIGNATURE);
+    method = class == NULL ? NULL : (*env)->GetStaticMethodID(env, class, ENTRY_METHOD, ENTRY_SIGNATURE);
     if (method == NULL) {
-        return fail_with_exception(job, env);
+        return fail_without_entry(job, env);
     }
 
     buffer = (*env)->NewDirectByteBuffer(env, job->region, (jlong) job->length);

@@ -514,6 +514,7 @@ ngx_http_atoll_get_route_peer(ngx_peer_connection_t *pc, void *data)
 
         if (rc == NGX_OK) {
             plan->free(pc, plan->data, 0);
+            pc->sockaddr = NULL;    /* nginx frees a peer that has an address: this one is given back */
             plan->role = NGX_HTTP_ATOLL_OWNER;
         }
 

@@ -1,0 +1,108 @@
+package io.atoll.tests;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.atoll.tests.harness.Http;
+import io.atoll.tests.harness.Nginx;
+import io.atoll.tests.harness.RouteMesh;
+import io.atoll.tests.harness.Scene;
+import io.atoll.tests.harness.SceneExtension;
+import java.io.IOException;
+import java.net.SocketAddress;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.IntStream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
+
+/** Three edges and two shields are one cache: each object is fetched once, and kept once in each tier. */
+@ExtendWith(SceneExtension.class)
+class RouteOneCopyTest {
+    private static final int OBJECTS = 5000;
+
+    @Test
+    void shouldFetchEachObjectOnceAndKeepItOncePerTier(Scene scene) throws IOException {
+        RouteMesh mesh = RouteMesh.in(scene, 3, 2).secret("a secret of the mesh of this scene").start();
+        List<String> objects = IntStream.range(0, OBJECTS).mapToObj(i -> "/r/" + i).toList();
+        for (RouteMesh.Node edge : mesh.edges()) {
+            fetch(edge.socket(), objects);
+        }
+        Map<String, Integer> fetches = fetches(mesh);
+        Map<String, Integer> onEdges = copies(mesh.edges());
+        Map<String, Integer> onShields = copies(mesh.shields());
+        Scene.print("atoll: %d objects through 3 edges: %d fetched from the origin, %d copies on edges, %d on shields", OBJECTS,
+                sum(fetches), sum(onEdges), sum(onShields));
+        stock(scene, mesh, objects);
+
+        Map<String, Integer> one = new HashMap<>();
+        objects.forEach(object -> one.put(object, 1));
+        assertEquals(one, fetches, "fetches from the origin");
+        assertEquals(one, onEdges, "copies on edges");
+        assertEquals(one, onShields, "copies on shields");
+        for (RouteMesh.Node node : mesh.nodes()) {
+            int share = node.copies().size() * (node.name().startsWith("edge") ? 3 : 2);
+            assertTrue(share > OBJECTS / 2 && share < 2 * OBJECTS, node.name() + " keeps " + node.copies().size());
+        }
+    }
+
+    /** The usual two tiers without Atoll, over the same origin: every edge caches what it serves. */
+    private static void stock(Scene scene, RouteMesh mesh, List<String> objects) throws IOException {
+        List<Nginx> nodes = new ArrayList<>();
+        String shields = "hash $uri consistent; server " + scene.address(121) + ":7001; server " + scene.address(122) + ":7001;";
+        for (int i = 1; i <= 5; i++) {
+            String address = scene.address((i <= 3 ? 110 : 117) + i) + ":7001";
+            nodes.add(Nginx.in(scene, "stock" + i).http("""
+                    proxy_cache_path cache keys_zone=c:16m inactive=1h;
+                    upstream next { %s keepalive 16; }
+                    server {
+                        listen %s;
+                        location / {
+                            proxy_pass http://next;
+                            proxy_http_version 1.1;
+                            proxy_set_header Connection "";
+                            proxy_cache c;
+                            proxy_cache_key $uri;
+                            proxy_cache_valid 200 1h;
+                        }
+                    }
+                    """.formatted(i <= 3 ? shields : "server " + mesh.originServer() + ";", address)).start());
+        }
+        int before = mesh.originLog().size();
+        for (int i = 1; i <= 3; i++) {
+            fetch(Http.address(scene.address(110 + i) + ":7001"), objects);
+        }
+        int[] copies = nodes.stream().mapToInt(node -> sum(RouteMesh.copies(node.prefix().resolve("cache")))).toArray();
+        Scene.print("stock: %d objects through 3 edges: %d fetched from the origin, %d copies on edges, %d on shields", OBJECTS,
+                mesh.originLog("/r/", before + OBJECTS).size() - before, copies[0] + copies[1] + copies[2], copies[3] + copies[4]);
+    }
+
+    private static void fetch(SocketAddress address, List<String> objects) throws IOException {
+        try (Http http = Http.open(address, Duration.ofSeconds(20))) {
+            List<Http.Response> responses = http.pipeline(objects);
+            for (int i = 0; i < objects.size(); i++) {
+                assertEquals(200, responses.get(i).status());
+                assertEquals(RouteMesh.body(objects.get(i)), responses.get(i).body());
+            }
+        }
+    }
+
+    private static Map<String, Integer> fetches(RouteMesh mesh) {
+        Map<String, Integer> fetches = new HashMap<>();
+        mesh.originLog("/r/", OBJECTS).forEach(hop -> fetches.merge(hop.uri(), 1, Integer::sum));
+        return fetches;
+    }
+
+    private static Map<String, Integer> copies(List<RouteMesh.Node> nodes) {
+        Map<String, Integer> copies = new HashMap<>();
+        nodes.forEach(node -> node.copies().forEach((key, count) -> copies.merge(key, count, Integer::sum)));
+        return copies;
+    }
+
+    private static int sum(Map<String, Integer> counts) {
+        return counts.values().stream().mapToInt(Integer::intValue).sum();
+    }
+}

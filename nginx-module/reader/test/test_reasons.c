@@ -206,6 +206,25 @@ shouldCountOnlyPeersThatOperatorsLetServeForTheGuard(void)
 
 
 static void
+shouldLeaveAnUnguardedWalkToWhatStandsBehindIt(void)
+{
+    fresh(4);
+
+    for (int i = 0; i < 4; i++) {
+        fixture.zone.states[i].reason[ATOLL_REASON_PROBE] = ATOLL_FOREVER;
+    }
+
+    memset(&walk, 0, sizeof(walk));
+    atoll_walk_init(&walk, 1, 1);
+    walk.unguarded = 1;
+    CHECK_EQUAL(ATOLL_PICK_NONE, atoll_pick(&balancer, &walk, T));
+    CHECK(atoll_owner(&balancer, 1, T, 1) == NULL);
+    CHECK(atoll_owner(&balancer, 1, T, 0) != NULL);
+    CHECK(pick(1, T) >= 0);
+}
+
+
+static void
 shouldHaveNoGuardWhenItIsOffOrABackupIsWell(void)
 {
     fresh(4);
@@ -535,6 +554,7 @@ main(void)
     RUN(shouldIgnoreWordsOfAnotherIncarnation);
     RUN(shouldIgnoreReasonsWhileMostPeersSeemDown);
     RUN(shouldCountOnlyPeersThatOperatorsLetServeForTheGuard);
+    RUN(shouldLeaveAnUnguardedWalkToWhatStandsBehindIt);
     RUN(shouldHaveNoGuardWhenItIsOffOrABackupIsWell);
     RUN(shouldAnswerNobodyWhenOperatorsTookEverybodyOut);
     RUN(shouldLeaveAFailedPeerForItsTimeoutAndTryItOnce);

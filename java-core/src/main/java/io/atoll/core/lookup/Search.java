@@ -206,7 +206,7 @@ final class Search {
 
     private boolean isEligible(int peer) {
         return (table.flags(peer) & PeerFlag.DOWN) == 0 && !walk.isTried(table.slot(peer))
-                && isAllowed(peer) && hasRoom(peer) && (isWell(peer) || isGuarded());
+                && isAllowed(peer) && hasRoom(peer) && (isWell(peer) || !walk.isUnguarded() && isGuarded());
     }
 
     /** Whether a peer of the ring is eligible, those of one group aside. */

@@ -11,6 +11,7 @@ public final class Walk {
 
     final int hash;
     final boolean keyed;
+    private boolean unguarded;
     Table table;
     int ring = ZoneLayout.Ring.PRIMARY;
     int point;
@@ -32,6 +33,20 @@ public final class Walk {
     private Walk(int hash, boolean keyed) {
         this.hash = hash;
         this.keyed = keyed;
+    }
+
+    /**
+     * Reasons count whatever the guard says: in a route the next tier serves when none is eligible.
+     *
+     * @return this walk
+     */
+    public Walk unguarded() {
+        unguarded = true;
+        return this;
+    }
+
+    boolean isUnguarded() {
+        return unguarded;
     }
 
     /** The peer picked last and not reported yet, by index in the table; {@link #NONE}. */

@@ -126,6 +126,16 @@ class BalancerTest {
     }
 
     @Test
+    void shouldLeaveAnUnguardedWalkToWhatStandsBehindIt() {
+        Table table = plain(4);
+        for (int slot = 0; slot < 4; slot++) {
+            words.setReason(slot, Reason.PROBE, now + 1000);
+        }
+        assertEquals(List.of(), order(table, balancer(table), walk(1).unguarded()));
+        assertEquals(4, order(table, balancer(table), walk(1)).size());
+    }
+
+    @Test
     void shouldHoldTheGuardForFiftyMilliseconds() {
         Table table = plain(4);
         Balancer balancer = balancer(table);

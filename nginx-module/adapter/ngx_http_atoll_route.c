@@ -164,7 +164,13 @@ ngx_http_atoll_init_routes(ngx_conf_t *cf)
             }
 
             tier->atoll = ascf->upstream ? ascf : NULL;
+
+            if (tier->atoll) {
+                route->origin = j + 1;
+            }
         }
+
+        route->origin = ngx_min(route->origin, route->tier_count - 1);
     }
 
     return NGX_OK;
@@ -311,8 +317,14 @@ ngx_http_atoll_make_plan(ngx_http_atoll_plan_t *plan)
         plan->tier = (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD)) ? route->self_tier : ngx_min(route->self_tier + 1, last);
     }
 
-    if (ngx_http_atoll_is_looping(r)) {
-        plan->tier = last;
+    if (plan->received == NGX_HTTP_ATOLL_NO_TIER) {
+
+        /* the climb keeps nodes from a loop; this one leads through something that hands no step on */
+        plan->named = ngx_http_atoll_count_loops(r);
+
+        if (plan->named) {
+            plan->tier = ngx_max(plan->tier, route->origin);
+        }
     }
 }
 
@@ -374,10 +386,25 @@ ngx_http_atoll_tier_tries(ngx_http_atoll_tier_t *tier)
 }
 
 
+/* Sends the request to a tier, and to those behind it when it fails there. */
+static void
+ngx_http_atoll_start_at(ngx_http_atoll_plan_t *plan, ngx_uint_t tier)
+{
+    ngx_uint_t  i;
+
+    plan->tier = tier;
+    plan->later_tries = 0;
+
+    for (i = tier + 1; i < plan->route->tier_count; i++) {
+        plan->later_tries += ngx_http_atoll_tier_tries(&plan->route->tiers[i]);
+    }
+}
+
+
 static ngx_int_t
 ngx_http_atoll_init_route_peer(ngx_http_request_t *r, ngx_http_upstream_srv_conf_t *us)
 {
-    ngx_uint_t              i;
+    ngx_uint_t              origin;
     ngx_http_atoll_plan_t  *plan;
 
     plan = ngx_http_atoll_plan(r);
@@ -385,18 +412,23 @@ ngx_http_atoll_init_route_peer(ngx_http_request_t *r, ngx_http_upstream_srv_conf
         return NGX_ERROR;
     }
 
-    if (plan->step == NULL && plan->tier + 1 < plan->route->tier_count) {
+    origin = plan->route->origin;
+
+    if (plan->named > 1) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "upstream \"%V\" has atoll_route, and the request to it no step: goes straight to its last tier; add "
-                      "\"proxy_set_header Atoll-Step $atoll_step;\" to the location", &us->host);
-        plan->tier = plan->route->tier_count - 1;
+                      "CDN-Loop names this node %ui times: tier \"%V\" of upstream \"%V\", or what is behind it, leads back here",
+                      plan->named, &plan->route->tiers[origin].name, &us->host);
+        return NGX_ERROR;
     }
 
-    plan->later_tries = 0;
-
-    for (i = plan->tier + 1; i < plan->route->tier_count; i++) {
-        plan->later_tries += ngx_http_atoll_tier_tries(&plan->route->tiers[i]);
+    if (plan->step == NULL && plan->tier < origin) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "upstream \"%V\" has atoll_route, and the request to it no step: goes straight to tier \"%V\"; add "
+                      "\"proxy_set_header Atoll-Step $atoll_step;\" to the location", &us->host, &plan->route->tiers[origin].name);
+        plan->tier = origin;
     }
+
+    ngx_http_atoll_start_at(plan, plan->tier);
 
     return ngx_http_atoll_enter_tier(plan);
 }
@@ -444,6 +476,7 @@ ngx_http_atoll_enter_tier(ngx_http_atoll_plan_t *plan)
     u->peer.notify = NULL;
     u->peer.tries = 0;
     plan->get = NULL;
+    plan->asked = 0;
 
     if (us) {
         if (us->peer.init(r, us) != NGX_OK) {
@@ -502,11 +535,15 @@ ngx_http_atoll_get_route_peer(ngx_peer_connection_t *pc, void *data)
     ngx_http_atoll_plan_t  *plan = data;
 
     ngx_int_t                rc;
+    ngx_uint_t               over;
     ngx_http_atoll_route_t  *route = plan->route;
 
     for ( ;; ) {
 
-        rc = plan->get ? plan->get(pc, plan->data) : NGX_BUSY;
+        /* without tries of its own left a tier is over: a balancer of a single peer would give that one for ever */
+        over = plan->asked && pc->tries <= plan->later_tries && plan->tier + 1 < route->tier_count;
+
+        rc = plan->get && !over ? plan->get(pc, plan->data) : NGX_BUSY;
 
         if (plan->tier + 1 >= route->tier_count || (rc != NGX_BUSY && (rc != NGX_OK || !ngx_http_atoll_is_self(plan)))) {
             return rc;
@@ -523,8 +560,9 @@ ngx_http_atoll_get_route_peer(ngx_peer_connection_t *pc, void *data)
 
         ngx_log_debug1(NGX_LOG_DEBUG_HTTP, pc->log, 0, "atoll route: next tier \"%V\"", &route->tiers[plan->tier].name);
 
-        if (plan->step) {
-            ngx_http_atoll_rewrite_step(plan);
+        if (plan->step && ngx_http_atoll_rewrite_step(plan) != NGX_OK) {
+            /* no other node may be told a step that is not so */
+            ngx_http_atoll_start_at(plan, ngx_max(plan->tier, route->origin));
         }
 
         if (ngx_http_atoll_enter_tier(plan) != NGX_OK) {
@@ -545,6 +583,7 @@ ngx_http_atoll_free_route_peer(ngx_peer_connection_t *pc, void *data, ngx_uint_t
     plan->free(pc, plan->data, state);
 
     pc->tries += plan->later_tries;
+    plan->asked = 1;
 }
 
 

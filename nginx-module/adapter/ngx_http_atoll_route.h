@@ -25,6 +25,7 @@ typedef struct {
 struct ngx_http_atoll_route_s {
     ngx_uint_t                      tier_count;
     ngx_http_atoll_tier_t           tiers[NGX_HTTP_ATOLL_TIERS];
+    ngx_uint_t                      origin;     /* the first tier behind the last with `atoll`, or the last: no nodes there */
     ngx_uint_t                      self_tier;  /* NGX_HTTP_ATOLL_NO_TIER: this node is in none */
     ngx_str_t                       self;       /* its server name there */
     ngx_http_upstream_srv_conf_t   *upstream;
@@ -47,6 +48,8 @@ struct ngx_http_atoll_plan_s {
     ngx_uint_t                      received;    /* tier of the step that was believed; NO_TIER: from outside */
     ngx_uint_t                      tier;        /* where it is sent now */
     ngx_uint_t                      later_tries; /* of the tiers behind it */
+    ngx_uint_t                      asked;       /* 1: a peer of this tier was given and came back */
+    ngx_uint_t                      named;       /* times that CDN-Loop names this node, of a request without a step */
     u_char                         *step;        /* as written in the request to the next node, NULL: not written */
 
     /* the tier's own balancer */
@@ -72,8 +75,8 @@ ngx_http_atoll_plan_t *ngx_http_atoll_plan(ngx_http_request_t *r);
 char *ngx_http_atoll_secret(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 ngx_uint_t ngx_http_atoll_read_step(ngx_http_atoll_plan_t *plan);
 ngx_int_t ngx_http_atoll_write_step(ngx_http_atoll_plan_t *plan, u_char step[NGX_HTTP_ATOLL_STEP_LEN]);
-void ngx_http_atoll_rewrite_step(ngx_http_atoll_plan_t *plan);
-ngx_uint_t ngx_http_atoll_is_looping(ngx_http_request_t *r);
+ngx_int_t ngx_http_atoll_rewrite_step(ngx_http_atoll_plan_t *plan);
+ngx_uint_t ngx_http_atoll_count_loops(ngx_http_request_t *r);
 ngx_table_elt_t *ngx_http_atoll_next_header(ngx_list_part_t **part, ngx_uint_t *i, const char *name, size_t len);
 
 #endif

@@ -4,7 +4,7 @@
  *
  *   HMAC-SHA256(secret, "T.own.SSSSSSSS." key)
  *
- * where key is the tier's own `atoll` key for the request: a copy is worth nothing for another object, and nothing after
+ * where key is the `atoll` key for the request, of the tier or else of the next that has one: a copy is worth nothing for another object, and nothing after
  * NGX_HTTP_ATOLL_STEP_SKEW seconds. Without atoll_secret the code is zero, and a step is believed when it comes from the
  * address of a peer of one of the tiers. What is not believed is as if it were not there.
  */
@@ -113,7 +113,7 @@ ngx_http_atoll_is_node_address(ngx_http_request_t *r, ngx_http_atoll_route_t *ro
     ngx_http_upstream_rr_peer_t   *peer;
     ngx_http_upstream_rr_peers_t  *peers;
 
-    for (i = 0; i + 1 < route->tier_count; i++) {
+    for (i = 0; i < route->origin; i++) {
 
         if (route->tiers[i].atoll == NULL) {
             continue;
@@ -143,7 +143,7 @@ ngx_http_atoll_believe(ngx_http_atoll_plan_t *plan, ngx_str_t *step)
     ngx_http_atoll_main_conf_t  *amcf;
 
     if (step->len != NGX_HTTP_ATOLL_STEP_LEN || ngx_memcmp(step->data + 1, ".own.", 5) != 0
-        || step->data[14] != '.' || step->data[0] < '0' || step->data[0] >= '0' + (int) plan->route->tier_count)
+        || step->data[14] != '.' || step->data[0] < '0' || step->data[0] >= '0' + (int) plan->route->origin)
     {
         return NGX_HTTP_ATOLL_NO_TIER;
     }
@@ -211,10 +211,12 @@ ngx_http_atoll_mac(ngx_http_atoll_plan_t *plan, ngx_uint_t tier, u_char *step, u
         return NGX_OK;
     }
 
-    if (t->atoll == NULL) {
-        ngx_str_null(&key);
+    /* before the origin there is one */
+    while (t->atoll == NULL) {
+        t++;
+    }
 
-    } else if (ngx_http_complex_value(r, &t->atoll->key, &key) != NGX_OK) {
+    if (ngx_http_complex_value(r, &t->atoll->key, &key) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -236,7 +238,7 @@ ngx_http_atoll_mac(ngx_http_atoll_plan_t *plan, ngx_uint_t tier, u_char *step, u
 }
 
 
-/* The step to plan->tier. */
+/* The step to plan->tier, which is before the origin. */
 ngx_int_t
 ngx_http_atoll_write_step(ngx_http_atoll_plan_t *plan, u_char step[NGX_HTTP_ATOLL_STEP_LEN])
 {
@@ -247,16 +249,16 @@ ngx_http_atoll_write_step(ngx_http_atoll_plan_t *plan, u_char step[NGX_HTTP_ATOL
 
 
 /*
- * The request was written for an earlier tier: puts the new step in its place, blanks for the last tier, which is told
- * none. plan->step is the step as it stands there.
+ * The request was written for an earlier tier: puts the new step in its place, blanks for the origin, which is told none.
+ * plan->step is the step as it stands there. NGX_DECLINED: written in a way that cannot be changed (HTTP/2).
  */
-void
+ngx_int_t
 ngx_http_atoll_rewrite_step(ngx_http_atoll_plan_t *plan)
 {
     u_char       *p, *last, step[NGX_HTTP_ATOLL_STEP_LEN];
     ngx_chain_t  *cl;
 
-    if (plan->tier + 1 == plan->route->tier_count || ngx_http_atoll_write_step(plan, step) != NGX_OK) {
+    if (plan->tier >= plan->route->origin || ngx_http_atoll_write_step(plan, step) != NGX_OK) {
         ngx_memset(step, ' ', NGX_HTTP_ATOLL_STEP_LEN);
     }
 
@@ -274,23 +276,21 @@ ngx_http_atoll_rewrite_step(ngx_http_atoll_plan_t *plan)
             if (*p == *plan->step && ngx_memcmp(p, plan->step, NGX_HTTP_ATOLL_STEP_LEN) == 0) {
                 ngx_memcpy(p, step, NGX_HTTP_ATOLL_STEP_LEN);
                 ngx_memcpy(plan->step, step, NGX_HTTP_ATOLL_STEP_LEN);
-                return;
+                return NGX_OK;
             }
         }
     }
 
-    /* written in a way that cannot be changed (HTTP/2): no other node may be told a step that is not so */
-    plan->tier = plan->route->tier_count - 1;
-    plan->later_tries = 0;
+    return NGX_DECLINED;
 }
 
 
-/* RFC 8586: this node is named in CDN-Loop already. */
+/* RFC 8586: how often CDN-Loop names this node already. */
 ngx_uint_t
-ngx_http_atoll_is_looping(ngx_http_request_t *r)
+ngx_http_atoll_count_loops(ngx_http_request_t *r)
 {
     u_char                      *p, *last;
-    ngx_uint_t                   i = 0;
+    ngx_uint_t                   i = 0, count = 0;
     ngx_list_part_t             *part = &r->headers_in.headers.part;
     ngx_table_elt_t             *header;
     ngx_http_atoll_main_conf_t  *amcf;
@@ -302,7 +302,7 @@ ngx_http_atoll_is_looping(ngx_http_request_t *r)
         header = ngx_http_atoll_next_header(&part, &i, "CDN-Loop", sizeof("CDN-Loop") - 1);
 
         if (header == NULL) {
-            return 0;
+            return count;
         }
 
         last = header->value.data + header->value.len;
@@ -314,7 +314,7 @@ ngx_http_atoll_is_looping(ngx_http_request_t *r)
                 && (p + amcf->cdn_id.len == last || p[amcf->cdn_id.len] == ',' || p[amcf->cdn_id.len] == ' '
                     || p[amcf->cdn_id.len] == ';'))
             {
-                return 1;
+                count++;
             }
         }
     }

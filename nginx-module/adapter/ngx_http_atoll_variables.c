@@ -249,7 +249,7 @@ ngx_http_atoll_no_store_variable(ngx_http_request_t *r, ngx_http_variable_value_
 }
 
 
-/* Empty, so that no header is sent, for the last tier. */
+/* Empty, so that no header is sent, for the origin. */
 static ngx_int_t
 ngx_http_atoll_step_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data)
 {
@@ -257,7 +257,7 @@ ngx_http_atoll_step_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v
 
     plan = ngx_http_atoll_plan(r);
 
-    if (plan == NULL || plan->tier + 1 == plan->route->tier_count) {
+    if (plan == NULL || plan->tier >= plan->route->origin) {
         ngx_http_atoll_set_value(v, "", 0);
         return NGX_OK;
     }

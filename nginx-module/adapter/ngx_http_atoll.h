@@ -25,6 +25,10 @@
 #error "Atoll needs an nginx whose ngx_current_msec is CLOCK_MONOTONIC"
 #endif
 
+#if (NGX_PTR_SIZE != 8)
+#error "Atoll needs a 64-bit nginx: ngx_current_msec would come round after 49 days"
+#endif
+
 #define NGX_HTTP_ATOLL_ZONE_PATH  "/run/atoll/atoll.zone"
 #define NGX_HTTP_ATOLL_ZONE_SIZE  (8 * 1024 * 1024)
 #define NGX_HTTP_ATOLL_PANIC      50
@@ -45,6 +49,7 @@ typedef struct {
     ngx_uint_t                      peer_count;  /* primary and backup */
     atoll_balancer_t                balancer;    /* this worker's */
     ngx_http_atoll_route_t         *route;       /* of an upstream with atoll_route */
+    ngx_uint_t                      fallback;    /* 1: the last request found no usable table, which was logged */
 } ngx_http_atoll_srv_conf_t;
 
 
@@ -103,6 +108,9 @@ typedef struct {
 } ngx_http_atoll_ctx_t;
 
 
+/* ngx_http_atoll_module.c */
+void ngx_http_atoll_release_row(ngx_http_atoll_main_conf_t *amcf);
+
 /* ngx_http_atoll_conf.c */
 extern ngx_command_t  ngx_http_atoll_commands[];
 void *ngx_http_atoll_create_main_conf(ngx_conf_t *cf);
@@ -113,6 +121,7 @@ ngx_int_t ngx_http_atoll_check_upstreams(ngx_conf_t *cf);
 /* ngx_http_atoll_publish.c */
 ngx_int_t ngx_http_atoll_prepare(ngx_conf_t *cf, ngx_http_atoll_main_conf_t *amcf);
 void ngx_http_atoll_commit(ngx_cycle_t *cycle, ngx_http_atoll_main_conf_t *amcf);
+void ngx_http_atoll_supersede(ngx_http_atoll_main_conf_t *amcf);
 
 /* ngx_http_atoll_balancer.c */
 ngx_int_t ngx_http_atoll_init_upstream(ngx_conf_t *cf, ngx_http_upstream_srv_conf_t *us);

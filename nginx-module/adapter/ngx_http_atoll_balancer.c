@@ -198,10 +198,12 @@ ngx_http_atoll_get_peer(ngx_peer_connection_t *pc, void *data)
         return ngx_http_upstream_get_round_robin_peer(pc, &ar->rrp);
     }
 
+    ar->conf->fallback = 0;
     peer = ar->walk.peer;
 
     ap = ngx_http_atoll_peer(peer, pc->log);
     if (ap == NULL) {
+        atoll_done(&ar->conf->balancer, &ar->walk, ngx_current_msec, 0);
         return NGX_ERROR;
     }
 
@@ -259,7 +261,12 @@ ngx_http_atoll_fall_back(ngx_http_atoll_request_t *ar, ngx_peer_connection_t *pc
     ngx_http_request_t     *r = ar->request;
     ngx_peer_connection_t   saved;
 
-    ngx_log_debug0(NGX_LOG_DEBUG_HTTP, r->connection->log, 0, "atoll: no usable table, stock round robin");
+    if (!ar->conf->fallback) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "atoll: no usable table for upstream \"%V\" in the zone; stock round robin serves until there is one",
+                      &ar->conf->upstream->host);
+        ar->conf->fallback = 1;
+    }
 
     saved = r->upstream->peer;
     r->upstream->peer.data = &ar->rrp;

@@ -172,7 +172,7 @@ ngx_http_atoll_check_upstreams(ngx_conf_t *cf)
 
         ascf = ngx_http_conf_upstream_srv_conf(uscfp[i], ngx_http_atoll_module);
 
-        if (ascf->orphan.len && ascf->upstream == NULL) {
+        if (ascf->orphan.len && ascf->peers == NULL) {
             ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                           "\"%V\" needs \"atoll <key>\" in the same upstream \"%V\" in %s:%ui; another balancing method "
                           "there takes its place", &ascf->orphan, &uscfp[i]->host, uscfp[i]->file_name, uscfp[i]->line);
@@ -271,8 +271,8 @@ ngx_http_atoll_java(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     for (i = 1; i < cf->args->nelts; i++) {
 
-        if (ngx_http_atoll_option(&value[i], "home", &amcf->java_home)
-            || ngx_http_atoll_option(&value[i], "lib", &amcf->java_lib))
+        if ((ngx_http_atoll_option(&value[i], "home", &amcf->java_home) && amcf->java_home.len)
+            || (ngx_http_atoll_option(&value[i], "lib", &amcf->java_lib) && amcf->java_lib.len))
         {
             continue;
         }
@@ -375,6 +375,9 @@ ngx_http_atoll_expect(atoll_upstream_record_t *settings, ngx_str_t *s)
         comma = ngx_strlchr(p, end, ',');
         if (comma == NULL) {
             comma = end;
+
+        } else if (comma + 1 == end) {
+            return NGX_ERROR;
         }
 
         dash = ngx_strlchr(p, comma, '-');
@@ -536,6 +539,13 @@ ngx_http_atoll_probe(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         if (ngx_strcmp(value[i].data, "tls") == 0) {
             p->probe_tls = 1;
             continue;
+        }
+
+        if (p->probe_kind == ATOLL_PROBE_KIND_TCP
+            && (ngx_http_atoll_option(&value[i], "uri", &s) || ngx_http_atoll_option(&value[i], "expect", &s)
+                || ngx_http_atoll_option(&value[i], "match", &s)))
+        {
+            return ngx_http_atoll_invalid(cf, &value[i], "no uri=, expect= or match= with tcp, which asks for nothing");
         }
 
         if (ngx_http_atoll_option(&value[i], "expect", &s)) {

@@ -6,6 +6,7 @@
 static ngx_int_t ngx_http_atoll_postconfiguration(ngx_conf_t *cf);
 static ngx_int_t ngx_http_atoll_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_atoll_init_process(ngx_cycle_t *cycle);
+static ngx_int_t ngx_http_atoll_begin_to_serve(ngx_cycle_t *cycle, ngx_http_atoll_main_conf_t *amcf);
 static void ngx_http_atoll_exit_process(ngx_cycle_t *cycle);
 static int ngx_http_atoll_is_alive(uint64_t pid, uint64_t start, void *data);
 
@@ -61,7 +62,7 @@ ngx_http_atoll_postconfiguration(ngx_conf_t *cf)
 }
 
 
-/* The configuration stands: publish. */
+/* The configuration stands: publish. nginx starts no process on a reload without a master: this one serves at once. */
 static ngx_int_t
 ngx_http_atoll_init_module(ngx_cycle_t *cycle)
 {
@@ -76,8 +77,18 @@ ngx_http_atoll_init_module(ngx_cycle_t *cycle)
     ngx_http_atoll_find_node(cycle, amcf);
     ngx_http_atoll_find_self(cycle, amcf);
 
-    if (amcf->prepared && !ngx_test_config) {
+    if (ngx_test_config) {
+        return NGX_OK;
+    }
+
+    if (amcf->prepared) {
         ngx_http_atoll_commit(cycle, amcf);
+    }
+
+    ngx_http_atoll_supersede(amcf);
+
+    if (ngx_process == NGX_PROCESS_SINGLE && !ngx_is_init_cycle(cycle->old_cycle) && amcf->committed) {
+        return ngx_http_atoll_begin_to_serve(cycle, amcf);
     }
 
     return NGX_OK;
@@ -87,10 +98,6 @@ ngx_http_atoll_init_module(ngx_cycle_t *cycle)
 static ngx_int_t
 ngx_http_atoll_init_process(ngx_cycle_t *cycle)
 {
-    size_t                       size;
-    void                        *memory;
-    uint64_t                     start;
-    atoll_zone_t                *zone;
     ngx_http_atoll_main_conf_t  *amcf;
 
     amcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_atoll_module);
@@ -100,6 +107,18 @@ ngx_http_atoll_init_process(ngx_cycle_t *cycle)
     {
         return NGX_OK;
     }
+
+    return ngx_http_atoll_begin_to_serve(cycle, amcf);
+}
+
+
+static ngx_int_t
+ngx_http_atoll_begin_to_serve(ngx_cycle_t *cycle, ngx_http_atoll_main_conf_t *amcf)
+{
+    size_t         size;
+    void          *memory;
+    uint64_t       start;
+    atoll_zone_t  *zone;
 
     zone = &amcf->writer.zone;
     start = atoll_process_start(ngx_pid);
@@ -130,16 +149,26 @@ ngx_http_atoll_init_process(ngx_cycle_t *cycle)
 }
 
 
-/* Gives the row back; the counters stay in it. */
 static void
 ngx_http_atoll_exit_process(ngx_cycle_t *cycle)
 {
-    uint32_t                     i;
     ngx_http_atoll_main_conf_t  *amcf;
 
     amcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_atoll_module);
 
-    if (amcf == NULL || amcf->row.head == NULL) {
+    if (amcf) {
+        ngx_http_atoll_release_row(amcf);
+    }
+}
+
+
+/* Gives the row back; the counters stay in it. */
+void
+ngx_http_atoll_release_row(ngx_http_atoll_main_conf_t *amcf)
+{
+    uint32_t  i;
+
+    if (amcf->row.head == NULL) {
         return;
     }
 

@@ -15,6 +15,10 @@ static gid_t ngx_http_atoll_group(ngx_conf_t *cf);
 static void ngx_http_atoll_cleanup(void *data);
 
 
+/* The configuration whose zone this process published last; NULL when its time is over. */
+static ngx_http_atoll_main_conf_t  *ngx_http_atoll_published;
+
+
 /* The upstream's peers in the order of the compile request: primary, then backup; NULL after the last. */
 static ngx_http_upstream_rr_peer_t *
 ngx_http_atoll_next_peer(ngx_http_atoll_srv_conf_t *ascf, ngx_http_upstream_rr_peer_t *peer, ngx_uint_t *backup)
@@ -86,7 +90,7 @@ static ngx_int_t
 ngx_http_atoll_fill_region(ngx_conf_t *cf, ngx_http_atoll_main_conf_t *amcf)
 {
     size_t                            names;
-    uint64_t                          points, weight;
+    uint64_t                          points, weight, limit;
     ngx_uint_t                        i, n, peers, backup;
     atoll_compile_peer_record_t      *cp;
     ngx_http_atoll_srv_conf_t       **ascfp;
@@ -97,6 +101,7 @@ ngx_http_atoll_fill_region(ngx_conf_t *cf, ngx_http_atoll_main_conf_t *amcf)
     names = 0;
     points = 0;
     peers = 0;
+    limit = amcf->zone_size / (ATOLL_POINTS_PER_WEIGHT * sizeof(atoll_point_record_t));
 
     for (i = 0; i < amcf->upstreams.nelts; i++) {
 
@@ -109,16 +114,16 @@ ngx_http_atoll_fill_region(ngx_conf_t *cf, ngx_http_atoll_main_conf_t *amcf)
              peer = ngx_http_atoll_next_peer(ascfp[i], peer, &backup))
         {
             names += peer->server.len;
-            weight += peer->weight;
+            weight += ngx_min((uint64_t) peer->weight, limit + 1);
             n++;
         }
 
-        if (weight * ATOLL_POINTS_PER_WEIGHT * sizeof(atoll_point_record_t) > amcf->zone_size) {
+        if (weight > limit) {
             ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                          "upstream \"%V\" in %s:%ui: weights of %uL in all make %uL ring points, more than atoll_zone size=%uz "
-                          "holds; use smaller weights or a larger size",
+                          "upstream \"%V\" in %s:%ui: its weights add up to more than %uL, which is what atoll_zone size=%uz holds "
+                          "(%uD ring points for each unit of weight); use smaller weights or a larger size",
                           &ascfp[i]->upstream->host, ascfp[i]->upstream->file_name, ascfp[i]->upstream->line,
-                          weight, weight * ATOLL_POINTS_PER_WEIGHT, amcf->zone_size);
+                          limit, amcf->zone_size, ATOLL_POINTS_PER_WEIGHT);
             return NGX_ERROR;
         }
 
@@ -152,7 +157,7 @@ ngx_http_atoll_fill_region(ngx_conf_t *cf, ngx_http_atoll_main_conf_t *amcf)
             cp->weight = peer->weight;
             cp->max_conns = ngx_min(peer->max_conns, UINT32_MAX);
             cp->max_fails = ngx_min(peer->max_fails, UINT32_MAX);
-            cp->fail_timeout_ms = ngx_min((uint64_t) peer->fail_timeout * 1000, UINT32_MAX);
+            cp->fail_timeout_ms = ngx_min((uint64_t) peer->fail_timeout, UINT32_MAX / 1000) * 1000;
             cp->flags = ngx_http_atoll_peer_flags(peer, backup);
             cp++;
         }
@@ -349,6 +354,9 @@ ngx_http_atoll_commit(ngx_cycle_t *cycle, ngx_http_atoll_main_conf_t *amcf)
 
     ngx_cpystrn((u_char *) node, amcf->node.data, ngx_min(amcf->node.len + 1, sizeof(node)));
 
+    /* the JVM took its time */
+    ngx_time_update();
+
     amcf->request.node = node;
     amcf->request.now_ms = ngx_current_msec;
 
@@ -361,8 +369,33 @@ ngx_http_atoll_commit(ngx_cycle_t *cycle, ngx_http_atoll_main_conf_t *amcf)
                       &amcf->zone_path, atoll_attach_name(amcf->writer.replaced));
     }
 
+    if (amcf->writer.rename_errno) {
+        ngx_log_error(NGX_LOG_ALERT, cycle->log, amcf->writer.rename_errno,
+                      "atoll_zone \"%V\": the new file could not be put in its place; nginx serves from it, but no agent can find "
+                      "it; make its folder writable and reload", &amcf->zone_path);
+    }
+
     atoll_compile_region_close(&amcf->region);
     amcf->compiled = 0;
+}
+
+
+/* amcf takes the place of what was published before: a zone that it does not go on with tells its agent so. */
+void
+ngx_http_atoll_supersede(ngx_http_atoll_main_conf_t *amcf)
+{
+    ngx_http_atoll_main_conf_t  *old = ngx_http_atoll_published;
+
+    if (old) {
+        if (!amcf->committed || ngx_strcmp(amcf->zone_path.data, old->zone_path.data) != 0) {
+            atoll_writer_retire(&old->writer.zone);
+        }
+
+        /* without a master the row is this process's */
+        ngx_http_atoll_release_row(old);
+    }
+
+    ngx_http_atoll_published = amcf->committed ? amcf : NULL;
 }
 
 
@@ -371,6 +404,10 @@ static void
 ngx_http_atoll_cleanup(void *data)
 {
     ngx_http_atoll_main_conf_t  *amcf = data;
+
+    if (ngx_http_atoll_published == amcf) {
+        ngx_http_atoll_published = NULL;
+    }
 
     if (amcf->compiled) {
         atoll_compile_region_close(&amcf->region);

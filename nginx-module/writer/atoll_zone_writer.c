@@ -341,6 +341,18 @@ atoll_writer_own(atoll_zone_t *zone, uint64_t pid, uint64_t config_epoch)
 }
 
 void
+atoll_writer_retire(atoll_zone_t *zone)
+{
+    for (uint32_t i = 0; i < zone->upstream_count; i++) {
+        uint32_t  used = ATOLL_UPSTREAM_STATE_USED;
+
+        atomic_compare_exchange_strong(&zone->upstreams[i].state, &used, ATOLL_UPSTREAM_STATE_RETIRED);
+    }
+
+    atomic_fetch_add(&zone->header->config_epoch, 1);
+}
+
+void
 atoll_writer_close(atoll_writer_t *writer)
 {
     atoll_writer_abandon(writer);

@@ -75,6 +75,12 @@ void atoll_writer_abandon(atoll_writer_t *writer);
  */
 void atoll_writer_own(atoll_zone_t *zone, uint64_t pid, uint64_t config_epoch);
 
+/*
+ * Says that the running nginx.conf declares none of the zone's upstreams any more, so that agents leave their peers alone.
+ * All that is known of them stays for a configuration that names them again.
+ */
+void atoll_writer_retire(atoll_zone_t *zone);
+
 /* Unmaps. Workers that inherited the mapping keep theirs. */
 void atoll_writer_close(atoll_writer_t *writer);
 

@@ -406,6 +406,31 @@ shouldTakeANewFileWhenRecordsRunOut(void)
     atoll_writer_close(&writer);
 }
 
+static void
+shouldKeepWhatIsKnownOfUpstreamsThatNobodyDeclaresForAWhile(void)
+{
+    config_t        config;
+    atoll_writer_t  writer;
+
+    begin(&writer, &config, SIZE);
+    config_add(&config, "cdn", "a=10.0.0.1:80 b=10.0.0.2:80");
+    reload(&writer, &config);
+    mark_all(&writer.zone);
+
+    uint32_t  slot = slot_of(&writer.zone, "cdn", "b");
+    uint64_t  epoch = writer.zone.header->config_epoch;
+
+    atoll_writer_retire(&writer.zone);
+    ok(atoll_zone_find_upstream(&writer.zone, "cdn", 3) == -1 && writer.zone.header->config_epoch == epoch + 1,
+       "who looks again finds no upstream");
+
+    config_add(&config, "cdn", "b=10.0.0.2:80 a=10.0.0.1:80 c=10.0.0.3:80");
+    ok(reload(&writer, &config) && !writer.created && writer.config_epoch == epoch + 2,
+       "declared again, in the same file, it is published");
+    ok(keeps(&writer.zone, "a b +c") && slot_of(&writer.zone, "cdn", "b") == slot, "with the words and slots of before");
+    atoll_writer_close(&writer);
+}
+
 int
 main(void)
 {
@@ -417,6 +442,7 @@ main(void)
     shouldRampWhoJoinsAPoolThatWasThere();
     shouldMoveATableThatOutgrowsItsBuffers();
     shouldTakeANewFileWhenRecordsRunOut();
+    shouldKeepWhatIsKnownOfUpstreamsThatNobodyDeclaresForAWhile();
 
     return done_testing();
 }

@@ -279,6 +279,8 @@ class AgentZoneTest {
             ZoneFixture after = zone();
             Await.until("claim of the new file", () -> after.zone().agentPid() != 0);
             awaitDown(after, 0);
+            assertEquals(0, agent.peer(0).path("probe").path("transitions").asInt(),
+                    "it began as down, since it was down before");
             long heartbeat = before.zone().agentHeartbeatMs();
             AgentRig.awaitHeartbeats(after, 3);
             assertEquals(heartbeat, before.zone().agentHeartbeatMs(), "the file of before is let go");

@@ -194,7 +194,7 @@ class HostileZoneTest {
         Load load = Load.start(scene, front.address(), "/atoll", RATE);
         long seed = System.nanoTime();
         for (int round = 0; round < 30; round++) {
-            flip(zone, new Random(seed + round), tables, length);
+            zone.flip(new Random(seed + round), tables, length);
             Await.window(Duration.ofMillis(100));
         }
         Load.Report report = load.stop();
@@ -216,7 +216,7 @@ class HostileZoneTest {
         for (int round = 0; round < 15; round++) {
             ZoneFile zone = new ZoneFile(front.zone());
             List<Long> workers = front.workerPids();
-            flip(zone, new Random(seed + round), 0, zone.length());
+            zone.flip(new Random(seed + round), 0, zone.length());
             try (Http http = Http.open(front.address(), Duration.ofSeconds(5))) {
                 for (int i = 0; i < 200; i++) {
                     Http.Response response = http.send("/atoll/o/" + i);
@@ -236,23 +236,6 @@ class HostileZoneTest {
         }
         Scene.print("seed %d: whole zone flipped 15 times: answered %d, of these well %d", seed, answered, well);
         assertServesAsStock(front);
-    }
-
-    /** Flips a bit in one byte of a thousand. */
-    private static void flip(ZoneFile zone, Random random, long from, long length) {
-        try (var channel = java.nio.channels.FileChannel.open(zone.path(), java.nio.file.StandardOpenOption.READ,
-                java.nio.file.StandardOpenOption.WRITE)) {
-            ByteBuffer one = ByteBuffer.allocate(1);
-            for (long i = 0; i < length / 1000; i++) {
-                long at = from + (long) (random.nextDouble() * length);
-                one.clear();
-                channel.read(one, at);
-                one.flip().put(0, (byte) (one.get(0) ^ 1 << random.nextInt(8)));
-                channel.write(one, at);
-            }
-        } catch (IOException e) {
-            throw new java.io.UncheckedIOException(e);
-        }
     }
 
     private static void assertServesAsStock(Nginx front) {

@@ -1,7 +1,6 @@
 package io.atoll.tests;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.atoll.tests.harness.Await;
@@ -11,122 +10,149 @@ import io.atoll.tests.harness.Proc;
 import io.atoll.tests.harness.Scene;
 import io.atoll.tests.harness.SceneExtension;
 import java.io.IOException;
-import java.io.UncheckedIOException;
+import java.net.SocketAddress;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
-import java.util.Arrays;
+import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.TimeUnit;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
 
-/** The mesh of {@code ./atoll}: what {@code up} prints works as printed, a killed cache is not missed, {@code down} leaves nothing. */
+/** `./atoll up` as an operator meets it: the mesh, the three commands that it prints, and `./atoll down`. */
 @ExtendWith(SceneExtension.class)
 class MeshTest {
-    private static final int PORT_BASE = 21000 + (int) (ProcessHandle.current().pid() % 400) * 50;
+    private static final Duration FAR = Duration.ofSeconds(30);
+
+    /** A mesh in a folder and on ports of the scene's own. */
+    private record Mesh(Path run, int port, String printed) implements AutoCloseable {
+        static Mesh up(Scene scene) {
+            Path run = scene.file("mesh");
+            int port = 20000 + (int) (ProcessHandle.current().pid() % 400) * 100;
+            scene.keep(new Mesh(run, port, ""));
+            Proc.Result up = command(run, port, "./atoll up --no-build");
+            assertEquals(0, up.exit(), up.output());
+            return new Mesh(run, port, up.output());
+        }
+
+        Proc.Result command(String text) {
+            return command(run, port, text);
+        }
+
+        String must(String text) {
+            Proc.Result result = command(text);
+            assertEquals(0, result.exit(), text + "\n" + result.output());
+            return result.output();
+        }
+
+        SocketAddress front(int number) {
+            return Http.address("127.0.0.1:" + (port + number));
+        }
+
+        /** Requests that the origin answered. */
+        long originRequests(String path) throws IOException {
+            try (Stream<String> lines = Files.lines(run.resolve("origin/access.log"))) {
+                return lines.filter(line -> line.contains(path)).count();
+            }
+        }
+
+        @Override
+        public void close() {
+            command("./atoll down");
+        }
+
+        private static Proc.Result command(Path run, int port, String text) {
+            try {
+                ProcessBuilder builder = new ProcessBuilder("bash", "-c", text).directory(Dist.ROOT.toFile())
+                        .redirectErrorStream(true).redirectOutput(run.resolveSibling("command.log").toFile());
+                builder.environment().put("ATOLL_RUN", run.toString());
+                builder.environment().put("ATOLL_PORT_BASE", Integer.toString(port));
+                Process process = builder.start();
+                assertTrue(process.waitFor(120, TimeUnit.SECONDS), "not finished after 120 s: " + text);
+                return new Proc.Result(process.exitValue(), Files.readString(run.resolveSibling("command.log")));
+            } catch (IOException | InterruptedException e) {
+                throw new AssertionError(text, e);
+            }
+        }
+    }
 
     @Test
-    void shouldServeThroughOwnersAndGoOnWithoutOneOfThem(Scene scene) throws IOException {
-        scene.keep(() -> atoll(scene, "down"));
-        String up = must(scene, "up", "--no-build");
-        Matcher printed = Pattern.compile("\\./atoll kill (edge[23]); curl -i http://127\\.0\\.0\\.1:\\d+(/objects/\\d+)").matcher(up);
-        assertTrue(printed.find(), up);
-        String owner = printed.group(1);
-        String object = printed.group(2);
+    void shouldDoWhatItsThreePrintedCommandsPromise(Scene scene) throws IOException {
+        Mesh mesh = Mesh.up(scene);
+        List<String> commands = mesh.printed.lines().filter(line -> line.startsWith("         ")).map(String::trim).toList();
+        assertEquals(5, commands.size(), mesh.printed);
 
-        String copy = fetch(1, object).body();
+        String fetched = mesh.must(commands.get(0));
+        Matcher killed = Pattern.compile("\\./atoll kill (edge[0-9])").matcher(commands.get(1));
+        assertTrue(killed.find(), commands.get(1));
+        String owner = killed.group(1);
+        assertTrue(fetched.contains("X-Atoll-Edge: " + owner) && fetched.contains("X-Atoll-Owner: "), fetched);
+        String object = commands.get(0).replaceAll(".*:[0-9]+", "");
         for (int front = 1; front <= 3; front++) {
-            Http.Response response = fetch(front, object);
-            assertEquals(owner + " HIT", response.header("X-Atoll-Edge"));
-            assertEquals("", response.header("X-Atoll-Shield"));
-            assertEquals("edge" + front, response.header("X-Atoll-Node"));
-            assertEquals(copy, response.body());
+            Http.Response response = Http.get(mesh.front(front), object);
+            assertEquals(owner + " HIT", response.header("X-Atoll-Edge"), "through edge " + front);
         }
 
-        must(scene, "kill", owner);
-        Http.Response without = fetch(1, object);
-        assertEquals(200, without.status());
-        assertNotEquals(owner, without.header("X-Atoll-Edge").split(" ")[0]);
-        assertTrue(without.header("X-Atoll-Shield").endsWith(" HIT"), without.header("X-Atoll-Shield"));
-        assertEquals(copy, without.body(), "the origin was asked again");
+        String again = mesh.must(commands.get(1));
+        assertTrue(again.contains("200 OK") && !again.contains("X-Atoll-Edge: " + owner), again);
+        Await.until("the status to show " + owner + " down", FAR,
+                () -> mesh.command(commands.get(2)).output().contains(" down"));
+        mesh.must(commands.get(3));
+        Await.until(owner + " to serve its object again", FAR, () -> {
+            try {
+                return Http.get(mesh.front(1), object).header("X-Atoll-Edge").startsWith(owner);
+            } catch (IOException e) {
+                return false;
+            }
+        });
+        String metrics = mesh.must(commands.get(4));
+        assertTrue(metrics.contains("atoll_peer_up{"), metrics);
 
-        String peer = "127.0.0.1:" + (PORT_BASE + 10 + Integer.parseInt(owner.substring(4)));
-        Await.until("a probe reason at " + peer, Duration.ofSeconds(10), () -> status().matches(reasons(peer, ".*\"probe\".*")));
-        String table = must(scene, "status");
-        assertTrue(table.contains(peer), table);
-
-        must(scene, "start", owner);
-        Await.until("no reason at " + peer, Duration.ofSeconds(15), () -> status().matches(reasons(peer, "")));
-        Await.until(owner + " serving " + object + " again", Duration.ofSeconds(20),
-                () -> fetch(1, object).header("X-Atoll-Edge").equals(owner + " HIT"));
-
-        assertTrue(get(PORT_BASE + 40, "/metrics").body().lines().anyMatch(line -> line.startsWith("atoll_")));
-        String again = must(scene, "up", "--no-build");
-        assertEquals(7, again.lines().filter(line -> line.endsWith(" runs already")).count(), again);
-
-        must(scene, "down");
-        assertEquals(List.of(), processesIn(scene.folder()));
-        assertEquals(3, atoll(scene, "status").exit());
+        mesh.must("./atoll down");
+        assertEquals(3, mesh.command("./atoll status").exit(), "status of a mesh that is down");
+        List<Long> left = ProcessHandle.allProcesses().map(ProcessHandle::pid)
+                .filter(pid -> Proc.title(pid).contains(mesh.run.toString())).toList();
+        assertEquals(List.of(), left, "processes left behind");
     }
 
     @Test
-    void shouldEndAMeshThatIsHalfStarted(Scene scene) throws IOException {
-        scene.keep(() -> atoll(scene, "down"));
-        Path file = scene.folder().resolve("edge2");
-        Files.writeString(file, "in the way of a folder");
-        assertNotEquals(0, atoll(scene, "up", "--no-build").exit());
-        assertNotEquals(List.of(), processesIn(scene.folder()), "nothing was started before edge2");
-        must(scene, "down");
-        assertEquals(List.of(), processesIn(scene.folder()));
-    }
-
-    private static Proc.Result atoll(Scene scene, String... arguments) {
-        List<String> command = new ArrayList<>(List.of("env", "ATOLL_RUN=" + scene.folder(), "ATOLL_PORT_BASE=" + PORT_BASE,
-                Dist.ROOT.resolve("atoll").toString()));
-        command.addAll(Arrays.asList(arguments));
-        return Proc.run(command);
-    }
-
-    private static String must(Scene scene, String... arguments) {
-        Proc.Result result = atoll(scene, arguments);
-        assertEquals(0, result.exit(), result.output());
-        return result.output();
-    }
-
-    /** Asks edge 1, 2 or 3, as a client does. */
-    private static Http.Response fetch(int front, String object) {
-        return get(PORT_BASE + front, object);
-    }
-
-    private static String status() {
-        return get(PORT_BASE + 1, "/atoll").body().strip();
-    }
-
-    private static Http.Response get(int port, String target) {
-        try {
-            return Http.get(Http.address("127.0.0.1:" + port), target);
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
-        }
-    }
-
-    private static String reasons(String peer, String inside) {
-        return "(?s).*\"server\":\"" + Pattern.quote(peer) + "\"[^{]*\"reasons\":\\{" + inside + "\\}.*";
-    }
-
-    private static List<String> processesIn(Path folder) throws IOException {
-        try (Stream<Path> processes = Files.list(Path.of("/proc"))) {
-            return processes.map(process -> {
-                try {
-                    return Files.readSymbolicLink(process.resolve("cwd")).toString();
-                } catch (IOException e) {
-                    return "";
+    void shouldFetchEachObjectFromTheOriginOnceAndKeepServingWhenAnEdgeDies(Scene scene) throws IOException {
+        Mesh mesh = Mesh.up(scene);
+        int objects = 150;
+        Map<String, String> owners = new HashMap<>();
+        for (int round = 0; round < 2; round++) {
+            for (int front = 1; front <= 3; front++) {
+                for (int i = 0; i < objects; i++) {
+                    Http.Response response = Http.get(mesh.front(front), "/objects/scene-" + i);
+                    assertEquals(200, response.status());
+                    String edge = response.header("X-Atoll-Edge").split(" ")[0];
+                    assertEquals(owners.computeIfAbsent("/objects/scene-" + i, key -> edge), edge, "owner of object " + i);
                 }
-            }).filter(cwd -> cwd.startsWith(folder.toString())).toList();
+            }
         }
+        assertEquals(objects, mesh.originRequests("/objects/scene-"), "requests at the origin for " + objects + " objects");
+        assertEquals(Set.of("edge1", "edge2", "edge3"), new HashSet<>(owners.values()));
+
+        List<String> failed = new ArrayList<>();
+        mesh.must("./atoll kill edge3");
+        for (int i = 0; i < objects; i++) {
+            Http.Response response = Http.get(mesh.front(1 + i % 2), "/objects/scene-" + i);
+            if (response.status() != 200 || response.header("X-Atoll-Edge").startsWith("edge3")) {
+                failed.add(i + ": " + response.status() + " " + response.header("X-Atoll-Edge"));
+            }
+        }
+        assertEquals(List.of(), failed, "requests after an edge died");
+        long refetched = mesh.originRequests("/objects/scene-") - objects;
+        Scene.print("%d objects asked 6 times: the origin saw %d requests; after the death of edge3 %d more", objects, objects,
+                refetched);
+        assertEquals(0, refetched, "the shields hold what the dead edge held");
     }
 }

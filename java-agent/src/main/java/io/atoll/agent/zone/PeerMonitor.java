@@ -13,13 +13,12 @@ import io.netty.channel.EventLoop;
 import io.netty.util.concurrent.Future;
 
 /**
- * Probes one peer as its schedule says, counts the outcomes, and tells its verdict at once when it changes. On the
- * agent's event loop.
+ * Probes one peer as its schedule says, counts the outcomes, and tells each at once. On the agent's event loop.
  */
 final class PeerMonitor {
-    /** Who hears of verdicts. */
+    /** Who hears of each result, with what it changed. */
     interface Listener {
-        void changed(PeerMonitor monitor, PeerHealth.Transition transition, long nowMs);
+        void heard(PeerMonitor monitor, PeerHealth.Transition transition, long nowMs);
     }
 
     private final Peer peer;
@@ -94,8 +93,8 @@ final class PeerMonitor {
             PeerHealth.Transition transition = health.onResult(outcome.isSuccess(), now);
             if (transition != PeerHealth.Transition.NONE) {
                 metrics.transition(transition == PeerHealth.Transition.WENT_UP);
-                listener.changed(this, transition, now);
             }
+            listener.heard(this, transition, now);
         }
         if (!stopped) {
             at(schedule.nextMs(health, startedMs, now, context.random()));

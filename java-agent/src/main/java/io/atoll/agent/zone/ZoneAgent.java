@@ -4,6 +4,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
@@ -55,7 +56,8 @@ public final class ZoneAgent {
     private final Services services;
     private final AgentContext context;
     private final Map<Integer, Watched> watched = new HashMap<>();
-    private final Set<String> unreachable = new LinkedHashSet<>();
+    private final Set<String> complaints = new LinkedHashSet<>();
+    private final Set<PeerName> carried = new HashSet<>();
 
     private String state = "NEW";
     private String detail = "";
@@ -158,8 +160,10 @@ public final class ZoneAgent {
         try {
             ZoneFile opened = ZoneFile.open(path, services.bootId());
             LOG.info("{}: another file has taken its place; following", path);
+            carryOver();
             letGo();
             use(opened);
+            carried.clear();
             return true;
         } catch (ZoneFile.Refused e) {
             if (!refusedSuccessor.equals(e.state())) {
@@ -168,6 +172,16 @@ public final class ZoneAgent {
                         e.getMessage());
             }
             return false;
+        }
+    }
+
+    /** Remembers who is down, by name: a file that nginx made from nothing does not know it. */
+    private void carryOver() {
+        long now = context.nowMs();
+        for (Watched peer : watched.values()) {
+            if (peer.monitor().word(now) != 0) {
+                carried.add(nameOf(poolOf(peer.peer()), peer.peer()));
+            }
         }
     }
 
@@ -249,13 +263,15 @@ public final class ZoneAgent {
                 whole = false;
             }
         }
+        if (whole) {
+            complaints.clear();
+        }
         pools = read;
         node = services.naming().apply(this, zone.node());
         watch();
         if (whole) {
             seenEpoch = epoch;
             seenConfigEpoch = configEpoch;
-            unreachable.removeIf(complaint -> !complaint.startsWith("unix"));
         }
     }
 
@@ -285,17 +301,17 @@ public final class ZoneAgent {
         }
         Probe probe = services.prober().newProbe(peer, settings);
         if (probe == null) {
-            complain("unix " + peer.address(), "peer " + peer.address() + " of upstream " + pool.upstream().name()
+            complain(peer.address(), "peer " + peer.address() + " of upstream " + pool.upstream().name()
                     + " cannot be probed with this transport; unix sockets need epoll");
             return;
         }
         long now = context.nowMs();
         boolean up = samePeer ? before.monitor().health().isUp()
-                : !zone.state(peer.slot()).stands(Reason.PROBE, now);
+                : !zone.state(peer.slot()).stands(Reason.PROBE, now) && !carried.contains(nameOf(pool, peer));
         ProbeSchedule schedule = new ProbeSchedule(settings.intervalMs());
         PeerMonitor monitor = new PeerMonitor(peer, probe, new PeerHealth(settings.rise(), settings.fall(), up, now),
                 schedule, settings.intervalMs(), Lease.of(services.leaseMs(), schedule, settings.timeoutMs()), context,
-                services.metrics().of(node, pool.upstream().name(), peer.server(), label(peer)), this::changed);
+                services.metrics().of(node, pool.upstream().name(), peer.server(), label(peer)), this::heard);
         watched.put(peer.slot(), new Watched(monitor, peer, settings, node));
         monitor.start();
     }
@@ -305,26 +321,28 @@ public final class ZoneAgent {
     }
 
     private void complain(String about, String sentence) {
-        if (unreachable.add(about)) {
+        if (complaints.add(about)) {
             LOG.warn("{}: {}", path, sentence);
         }
     }
 
-    /** A verdict changed: written at once. */
-    private void changed(PeerMonitor monitor, PeerHealth.Transition transition, long now) {
+    /** A result came: what follows from it is written at once. */
+    private void heard(PeerMonitor monitor, PeerHealth.Transition transition, long now) {
         guarded(() -> {
             if (zone == null || zone.agentEpoch() != agentEpoch) {
                 return;
             }
             Peer peer = monitor.peer();
-            boolean up = transition == PeerHealth.Transition.WENT_UP;
-            if (up) {
+            if (transition == PeerHealth.Transition.WENT_UP) {
                 ramp(peer, now);
             }
             write(peer, Reason.PROBE, monitor.word(now));
-            PEERS.info("{} {} {} is {}{}", node, poolOf(peer).upstream().name(), name(peer), up ? "up" : "down",
-                    up ? " after " + monitor.health().inRow() + " good probes"
-                            : ": " + monitor.last().detail() + ", " + monitor.health().inRow() + " times in a row");
+            if (transition != PeerHealth.Transition.NONE) {
+                boolean up = transition == PeerHealth.Transition.WENT_UP;
+                PEERS.info("{} {} {} is {}{}", node, poolOf(peer).upstream().name(), name(peer), up ? "up" : "down",
+                        up ? " after " + monitor.health().inRow() + " good probes"
+                                : ": " + monitor.last().detail() + ", " + monitor.health().inRow() + " times in a row");
+            }
         });
     }
 

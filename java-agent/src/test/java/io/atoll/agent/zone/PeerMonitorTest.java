@@ -60,8 +60,14 @@ class PeerMonitorTest {
         monitor = new PeerMonitor(peer, probe, new PeerHealth(2, 3, up, now), schedule, INTERVAL_MS,
                 Lease.of(LEASE_MS, schedule, 500), context,
                 new ProbeMetrics(new CollectorRegistry()).of("n", "u", "s", "a"),
-                (who, transition, when) -> heard.add(transition));
+                this::hear);
         monitor.start();
+    }
+
+    private void hear(PeerMonitor who, PeerHealth.Transition transition, long when) {
+        if (transition != PeerHealth.Transition.NONE) {
+            heard.add(transition);
+        }
     }
 
     private void answer() {

@@ -19,6 +19,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Random;
 
 /** A zone file read, and spoilt, from outside: through the page cache, so what processes map is what is seen here. */
 public record ZoneFile(Path path) {
@@ -79,6 +80,22 @@ public record ZoneFile(Path path) {
     public void write(long offset, byte[] bytes) {
         try (FileChannel channel = FileChannel.open(path, StandardOpenOption.WRITE)) {
             channel.write(ByteBuffer.wrap(bytes), offset);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    /** Flips a bit in one byte of a thousand, from an offset on. */
+    public void flip(Random random, long from, long length) {
+        try (FileChannel channel = FileChannel.open(path, StandardOpenOption.READ, StandardOpenOption.WRITE)) {
+            ByteBuffer one = ByteBuffer.allocate(1);
+            for (long i = 0; i < length / 1000; i++) {
+                long at = from + (long) (random.nextDouble() * length);
+                one.clear();
+                channel.read(one, at);
+                one.flip().put(0, (byte) (one.get(0) ^ 1 << random.nextInt(8)));
+                channel.write(one, at);
+            }
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }

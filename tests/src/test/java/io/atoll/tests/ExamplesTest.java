@@ -1,0 +1,212 @@
+package io.atoll.tests;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.atoll.tests.harness.Await;
+import io.atoll.tests.harness.Dist;
+import io.atoll.tests.harness.Http;
+import io.atoll.tests.harness.Proc;
+import io.atoll.tests.harness.Scene;
+import io.atoll.tests.harness.SceneExtension;
+import java.io.IOException;
+import java.net.InetAddress;
+import java.net.ServerSocket;
+import java.net.SocketAddress;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
+
+/** Every folder of conf-examples that holds an nginx.conf or an agent's configuration: started as its README says, and asked. */
+@ExtendWith(SceneExtension.class)
+class ExamplesTest {
+    private static final Path EXAMPLES = Dist.ROOT.resolve("conf-examples");
+    private static final Duration FAR = Duration.ofSeconds(20);
+
+    /** An example as it runs: its folder and ports (the first is the clients'). */
+    private record Example(Path run, List<Integer> ports) implements AutoCloseable {
+        /** Fills a folder's files in and starts its nginx. */
+        static Example start(Scene scene, String name) throws IOException {
+            Example example = new Example(scene.file(name), freePorts(8));
+            example.fill(name);
+            Path prepare = EXAMPLES.resolve(name).resolve("prepare.sh");
+            if (Files.exists(prepare)) {
+                Proc.must("sh", prepare.toString(), example.run.toString());
+            }
+            Proc.must("nginx", "-p", example.run.toString(), "-e", example.run + "/error.log", "-c",
+                    example.run + "/conf/nginx.conf");
+            scene.keep(example);
+            Await.until("the example's nginx to answer", FAR, example::isListening);
+            return example;
+        }
+
+        void fill(String name) throws IOException {
+            Path conf = Files.createDirectories(run.resolve("conf"));
+            try (Stream<Path> files = Files.list(EXAMPLES.resolve(name))) {
+                for (Path file : files.filter(path -> path.toString().endsWith(".conf")).toList()) {
+                    String text = Files.readString(file).replace("@ROOT@/dist", Dist.folder().toString())
+                            .replace("@RUN@", run.toString());
+                    for (int i = 1; i < ports.size(); i++) {
+                        text = text.replace("@PORT" + i + "@", Integer.toString(ports.get(i)));
+                    }
+                    text = text.replace("@PORT@", Integer.toString(ports.get(0)));
+                    assertFalse(text.matches("(?s).*@[A-Z0-9]+@.*"), "a variable that README does not have: " + file);
+                    Files.writeString(conf.resolve(file.getFileName().toString()), text);
+                }
+            }
+        }
+
+        SocketAddress address() {
+            return Http.address("127.0.0.1:" + ports.get(0));
+        }
+
+        String peer(int i) {
+            return "127.0.0.1:" + ports.get(i);
+        }
+
+        boolean isListening() {
+            return Proc.run("curl", "-s", "-o", run + "/curl", "http://127.0.0.1:" + ports.get(0) + "/").exit() != 7;
+        }
+
+        @Override
+        public void close() throws IOException {
+            long pid = Long.parseLong(Files.readString(run.resolve("nginx.pid")).trim());
+            Proc.signal(pid, "QUIT");
+            Await.until("the example's nginx to end", FAR, () -> !Proc.alive(pid));
+            String log = Files.readString(run.resolve("error.log"));
+            assertFalse(log.matches("(?s).*\\[(emerg|alert)].*"), log);
+        }
+    }
+
+    private static List<Integer> freePorts(int count) throws IOException {
+        List<ServerSocket> sockets = new ArrayList<>();
+        try {
+            for (int i = 0; i < count; i++) {
+                sockets.add(new ServerSocket(0, 1, InetAddress.getLoopbackAddress()));
+            }
+            return sockets.stream().map(ServerSocket::getLocalPort).toList();
+        } finally {
+            for (ServerSocket socket : sockets) {
+                socket.close();
+            }
+        }
+    }
+
+    @Test
+    void shouldHaveASceneForEachExample() throws IOException {
+        try (Stream<Path> folders = Files.list(EXAMPLES)) {
+            assertEquals(Set.of("minimal", "probes", "slow-start", "protocols", "agent", "mesh"),
+                    new HashSet<>(folders.filter(Files::isDirectory).map(path -> path.getFileName().toString()).toList()));
+        }
+    }
+
+    @Test
+    void shouldServeTheMinimalExample(Scene scene) throws IOException {
+        Example example = Example.start(scene, "minimal");
+        Set<String> owners = new HashSet<>();
+        for (int i = 0; i < 30; i++) {
+            Http.Response first = Http.get(example.address(), "/any/" + i);
+            Http.Response second = Http.get(example.address(), "/any/" + i);
+            assertEquals(200, first.status());
+            assertEquals(first.body(), second.body(), "the same peer each time");
+            assertTrue(first.body().contains("/any/" + i) && first.body().contains(first.header("X-Atoll-Owner")), first.body());
+            owners.add(first.header("X-Atoll-Owner"));
+        }
+        assertEquals(Set.of(example.peer(1), example.peer(2), example.peer(3)), owners);
+    }
+
+    @Test
+    void shouldServeTheProbesExample(Scene scene) throws IOException {
+        Example example = Example.start(scene, "probes");
+        for (String path : new String[] {"/any", "/secure/any", "/plain/any", "/aside/any"}) {
+            assertEquals(200, Http.get(example.address(), path).status(), path);
+        }
+        Http.Response status = Http.get(example.address(), "/atoll");
+        assertTrue(status.status() == 200 && status.body().contains("\"secure\""), status.body());
+        withAgent(example, "single.conf", () -> {
+            Await.until("every probed peer to be known", FAR, () -> count(agent(example, "/v1/peers"), "\"state\":\"up\"") == 8);
+            return null;
+        });
+    }
+
+    @Test
+    void shouldServeTheSlowStartExample(Scene scene) throws IOException {
+        Example example = Example.start(scene, "slow-start");
+        for (int i = 0; i < 30; i++) {
+            Http.Response response = Http.get(example.address(), "/any/" + i);
+            assertEquals(200, response.status());
+            assertFalse(response.body().contains(example.peer(3)) || response.body().contains(example.peer(4)),
+                    "down, and backup: " + response.body());
+        }
+    }
+
+    @Test
+    void shouldServeTheProtocolsExample(Scene scene) throws IOException {
+        Example example = Example.start(scene, "protocols");
+        String head = Proc.must("curl", "-s", "-i", "--http2-prior-knowledge", "http://127.0.0.1:" + example.ports.get(0) + "/any");
+        assertTrue(head.startsWith("HTTP/2 200") && head.contains("application/grpc"), head);
+        String php = Proc.must("curl", "-s", "-i", "--http2-prior-knowledge", "http://127.0.0.1:" + example.ports.get(0) + "/a.php");
+        assertTrue(php.startsWith("HTTP/2 502"), php);
+    }
+
+    @Test
+    void shouldStartEachExampleOfAnAgent(Scene scene) throws IOException {
+        Example example = Example.start(scene, "minimal");
+        for (String conf : new String[] {"single.conf", "impatient.conf"}) {
+            withAgent(example, conf, () -> {
+                Await.until(conf + " to be well", FAR, () -> agent(example, "/healthz").contains("\"ok\":true"));
+                return null;
+            });
+        }
+        Files.writeString(example.run.resolve("token"), "a token for this example");
+        withAgent(example, "several.conf", () -> {
+            Await.until("both zones of several.conf to be waited for", FAR, () -> agent(example, "/v1/status")
+                    .contains("shield.zone"));
+            assertEquals(200, Http.get(Http.address("127.0.0.1:" + example.ports.get(7)), "/metrics").status());
+            return null;
+        });
+    }
+
+    /** Runs an agent of conf-examples/agent on the last ports of an example that runs. */
+    private static void withAgent(Example example, String conf, java.util.concurrent.Callable<Void> asked) throws IOException {
+        String text = Files.readString(EXAMPLES.resolve("agent").resolve(conf)).replace("@RUN@", example.run.toString())
+                .replace("@PORT1@", Integer.toString(example.ports.get(7)))
+                .replace("@PORT@", Integer.toString(example.ports.get(6)));
+        Path file = Files.writeString(example.run.resolve(conf), text);
+        Process agent = new ProcessBuilder(ProcessHandle.current().info().command().orElse("java"), "-jar",
+                Dist.agent().toString(), "--config", file.toString()).redirectErrorStream(true)
+                .redirectOutput(example.run.resolve(conf + ".log").toFile()).start();
+        try {
+            asked.call();
+            agent.destroy();
+            assertTrue(agent.waitFor(FAR.toSeconds(), TimeUnit.SECONDS), "the agent ends on SIGTERM");
+        } catch (IOException | RuntimeException e) {
+            throw e;
+        } catch (Exception e) {
+            throw new AssertionError(e);
+        } finally {
+            agent.destroyForcibly();
+        }
+    }
+
+    private static String agent(Example example, String path) {
+        try {
+            return Http.get(Http.address("127.0.0.1:" + example.ports.get(6)), path).body().replaceAll("\\s", "");
+        } catch (IOException e) {
+            return "";
+        }
+    }
+
+    private static int count(String text, String part) {
+        return text.split(java.util.regex.Pattern.quote(part), -1).length - 1;
+    }
+}

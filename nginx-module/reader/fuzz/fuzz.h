@@ -108,7 +108,7 @@ fuzz_request(atoll_balancer_t *balancer, uint32_t hash, uint32_t how, uint64_t n
         now += how >> 24;
     }
 
-    atoll_owner(balancer, hash, now);
+    atoll_owner(balancer, hash, now, 0);
 }
 
 static inline void

@@ -13,6 +13,7 @@ static ngx_int_t ngx_http_atoll_enter_tier(ngx_http_atoll_plan_t *plan);
 static ngx_int_t ngx_http_atoll_get_route_peer(ngx_peer_connection_t *pc, void *data);
 static void ngx_http_atoll_free_route_peer(ngx_peer_connection_t *pc, void *data, ngx_uint_t state);
 static void ngx_http_atoll_notify_route_peer(ngx_peer_connection_t *pc, void *data, ngx_uint_t type);
+static void ngx_http_atoll_not_alone(ngx_conf_t *cf, ngx_http_upstream_srv_conf_t *us);
 static ngx_http_upstream_srv_conf_t *ngx_http_atoll_find_upstream(ngx_http_upstream_main_conf_t *umcf, ngx_str_t *name);
 
 #if (NGX_HTTP_SSL)
@@ -50,9 +51,7 @@ ngx_http_atoll_route(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     if (uscf->servers->nelts || uscf->peer.init_upstream) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"atoll_route\" must stand alone in upstream \"%V\": servers and balancing belong in the upstreams "
-                           "that are its tiers", &uscf->host);
+        ngx_http_atoll_not_alone(cf, uscf);
         return NGX_CONF_ERROR;
     }
 
@@ -108,6 +107,15 @@ ngx_http_atoll_route(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
+static void
+ngx_http_atoll_not_alone(ngx_conf_t *cf, ngx_http_upstream_srv_conf_t *us)
+{
+    ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                  "\"atoll_route\" must stand alone in upstream \"%V\" in %s:%ui: servers and balancing belong in the upstreams "
+                  "that are its tiers", &us->host, us->file_name, us->line);
+}
+
+
 static ngx_int_t
 ngx_http_atoll_init_route(ngx_conf_t *cf, ngx_http_upstream_srv_conf_t *us)
 {
@@ -135,6 +143,11 @@ ngx_http_atoll_init_routes(ngx_conf_t *cf)
     for (i = 0; i < amcf->routes.nelts; i++) {
 
         route = routep[i];
+
+        if (route->upstream->servers->nelts > 1 || route->upstream->peer.init_upstream != ngx_http_atoll_init_route) {
+            ngx_http_atoll_not_alone(cf, route->upstream);
+            return NGX_ERROR;
+        }
 
         for (j = 0; j < route->tier_count; j++) {
 

@@ -1,5 +1,6 @@
 package io.atoll.tests;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -18,6 +19,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
@@ -54,7 +56,7 @@ class ExamplesTest {
             try (Stream<Path> files = Files.list(EXAMPLES.resolve(name))) {
                 for (Path file : files.filter(path -> path.toString().endsWith(".conf")).toList()) {
                     String text = Files.readString(file).replace("@ROOT@/dist", Dist.folder().toString())
-                            .replace("@RUN@", run.toString());
+                            .replace("@ROOT@", Dist.ROOT.toString()).replace("@RUN@", run.toString());
                     for (int i = 1; i < ports.size(); i++) {
                         text = text.replace("@PORT" + i + "@", Integer.toString(ports.get(i)));
                     }
@@ -104,7 +106,8 @@ class ExamplesTest {
     @Test
     void shouldHaveASceneForEachExample() throws IOException {
         try (Stream<Path> folders = Files.list(EXAMPLES)) {
-            assertEquals(Set.of("minimal", "probes", "slow-start", "protocols", "agent", "mesh"),
+            assertEquals(Set.of("minimal", "probes", "slow-start", "protocols", "one-tier-route", "two-tiers", "regions",
+                    "origin-pool", "slices", "tls", "agent", "mesh"),
                     new HashSet<>(folders.filter(Files::isDirectory).map(path -> path.getFileName().toString()).toList()));
         }
     }
@@ -156,6 +159,79 @@ class ExamplesTest {
         assertTrue(head.startsWith("HTTP/2 200") && head.contains("application/grpc"), head);
         String php = Proc.must("curl", "-s", "-i", "--http2-prior-knowledge", "http://127.0.0.1:" + example.ports.get(0) + "/a.php");
         assertTrue(php.startsWith("HTTP/2 502"), php);
+    }
+
+    @Test
+    void shouldServeTheOneTierExample(Scene scene) throws IOException {
+        Example example = Example.start(scene, "one-tier-route");
+        askRoute(example, "/any/", Set.of("the origin"), Set.of(cacheAt(example, "cache", 1), cacheAt(example, "cache", 2)));
+    }
+
+    @Test
+    void shouldServeTheTwoTiersExample(Scene scene) throws IOException {
+        Example example = Example.start(scene, "two-tiers");
+        askRoute(example, "/any/", Set.of(cacheAt(example, "shield", 3), cacheAt(example, "shield", 4)),
+                Set.of(cacheAt(example, "edge", 1), cacheAt(example, "edge", 2)));
+    }
+
+    @Test
+    void shouldServeTheRegionsExample(Scene scene) throws IOException {
+        Example example = Example.start(scene, "regions");
+        askRoute(example, "/eu/", Set.of(cacheAt(example, "node", 2)), Set.of(cacheAt(example, "node", 1)));
+        askRoute(example, "/us/", Set.of(cacheAt(example, "node", 3)), Set.of(cacheAt(example, "node", 1)));
+    }
+
+    @Test
+    void shouldServeTheOriginPoolExample(Scene scene) throws IOException {
+        Example example = Example.start(scene, "origin-pool");
+        Set<String> other = Set.of(cacheAt(example, "cache", 1));
+        askRoute(example, "/any/", Set.of("a machine"), other);
+        askRoute(example, "/media/", Set.of("the bucket"), other);
+        askRoute(example, "/media/new/", Set.of("a machine"), other);
+        askRoute(example, "/broken/", Set.of("the bucket"), other);
+    }
+
+    @Test
+    void shouldServeTheSlicesExample(Scene scene) throws IOException {
+        Example example = Example.start(scene, "slices");
+        String url = "http://127.0.0.1:" + example.ports.get(0) + "/film.bin";
+        byte[] film = Files.readAllBytes(example.run.resolve("files/film.bin"));
+        Path got = example.run.resolve("got");
+        Proc.must("curl", "-s", "-f", "-o", got.toString(), url);
+        assertArrayEquals(film, Files.readAllBytes(got), "the whole film");
+        Proc.must("curl", "-s", "-f", "-r", "1500000-3200000", "-o", got.toString(), url);
+        assertArrayEquals(Arrays.copyOfRange(film, 1_500_000, 3_200_001), Files.readAllBytes(got), "a range over three slices");
+    }
+
+    @Test
+    void shouldServeTheTlsExample(Scene scene) throws IOException {
+        Example example = Example.start(scene, "tls");
+        askRoute(example, "/any/", Set.of(cacheAt(example, "node", 3)), Set.of(cacheAt(example, "node", 2)));
+        String nodes = "https://127.0.0.1:" + example.ports.get(1) + "/any/1";
+        assertTrue(Proc.must("curl", "-s", "-k", "-i", nodes).startsWith("HTTP/1.1 400"), "no certificate, no answer");
+    }
+
+    private static String cacheAt(Example example, String kind, int port) {
+        return "the " + kind + " at " + example.ports.get(port);
+    }
+
+    /** Asks for thirty objects, twice: those owned come from above and then from the cache, the others from beside, each time. */
+    private static void askRoute(Example example, String path, Set<String> above, Set<String> beside) throws IOException {
+        Set<String> seen = new HashSet<>();
+        for (int i = 0; i < 30; i++) {
+            Http.Response first = Http.get(example.address(), path + i);
+            Http.Response second = Http.get(example.address(), path + i);
+            assertEquals(200, first.status(), first.body());
+            assertEquals(first.body(), second.body(), "the same place each time");
+            String from = first.body().strip().replaceAll("^.* from ", "").replaceAll(" over TLS.*$", "");
+            boolean owner = "owner".equals(first.header("X-Atoll-Role"));
+            assertTrue((owner ? above : beside).contains(from), first.header("X-Atoll-Role") + ": " + first.body());
+            assertEquals(owner, second.header("Cache-Status").endsWith("; hit"), second.header("Cache-Status"));
+            seen.add(from);
+        }
+        Set<String> all = new HashSet<>(above);
+        all.addAll(beside);
+        assertEquals(all, seen);
     }
 
     @Test

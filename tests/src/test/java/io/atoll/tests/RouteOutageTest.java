@@ -64,6 +64,21 @@ class RouteOutageTest {
             }
         }
 
+        void assertOnlyShieldsAsked(int from) {
+            Set<String> askers = askers(from);
+            assertTrue(!askers.isEmpty() && addresses(mesh.shields()).containsAll(askers), "asked the origin: " + askers);
+        }
+
+        /** Waits until each of these edges answers the front again. */
+        void awaitEdges(List<Node> edges) {
+            long from = System.nanoTime();
+            Await.until("the front to be served by " + edges.size() + " edges again", FAR, () -> {
+                Load.Report report = front.report().since(from);
+                return edges.stream().allMatch(
+                        edge -> report.where(shot -> shot.last().equals(edge.server())).count() > RATE / 10);
+            });
+        }
+
         /** Who asked the origin from this line of its log on. */
         Set<String> askers(int from) {
             List<Hop> log = mesh.originLog();
@@ -80,28 +95,28 @@ class RouteOutageTest {
     }
 
     @Test
-    void shouldServeByOneEdgeWhenTheOthersAreLost(Scene scene) {
+    void shouldServeByTheNextTierWhenTiersAreLost(Scene scene) {
         Stage stage = Stage.open(scene);
-        List<Node> lost = stage.mesh.edges().subList(1, 3);
-        kill(lost);
-        stage.observe("all edges but one lost");
-        Set<String> askers = stage.askers(0);
-        assertTrue(addresses(stage.mesh.shields()).containsAll(askers), "only shields ask the origin: " + askers);
-        lost.forEach(node -> node.nginx().start());
-        Await.until("the lost edges to serve again", FAR, () -> lost.stream().allMatch(node -> stage.front.report()
-                .touching(node.server()).since(System.nanoTime() - 1_000_000_000L).where(shot -> shot.last().equals(node.server()))
-                .count() > RATE / 10));
+        loseAllEdgesButOne(stage);
+        loseTheShields(stage);
+        loseAllButTheOrigin(stage);
         stage.assertNoneFailed();
     }
 
-    @Test
-    void shouldServeByTheOriginWhenAllShieldsAreLost(Scene scene) {
-        Stage stage = Stage.open(scene);
+    private static void loseAllEdgesButOne(Stage stage) {
+        List<Node> lost = stage.mesh.edges().subList(1, 3);
+        kill(lost);
+        stage.observe("all edges but one lost");
+        stage.assertOnlyShieldsAsked(0);
+        lost.forEach(node -> node.nginx().start());
+        stage.awaitEdges(lost);
+    }
+
+    private static void loseTheShields(Stage stage) {
         kill(stage.mesh.shields());
         int before = stage.mesh.originLog().size();
         stage.observe("all shields lost");
-        Set<String> askers = stage.askers(before);
-        assertEquals(addresses(stage.mesh.edges()), askers, "edges ask the origin");
+        assertEquals(addresses(stage.mesh.edges()), stage.askers(before), "edges ask the origin");
         stage.mesh.originLog().forEach(hop -> assertTrue(hop.step().isBlank() || hop.step().equals("-"), hop.toString()));
         stage.mesh.shields().forEach(node -> node.nginx().start());
         Await.until("the origin to be asked by shields alone", FAR, () -> {
@@ -110,26 +125,20 @@ class RouteOutageTest {
             Set<String> now = stage.askers(mark);
             return !now.isEmpty() && addresses(stage.mesh.shields()).containsAll(now);
         });
-        stage.assertNoneFailed();
     }
 
-    @Test
-    void shouldServeByTheShieldsOrTheOriginWhenAllBelowAreLost(Scene scene) {
-        Stage stage = Stage.open(scene);
+    private static void loseAllButTheOrigin(Stage stage) {
         stage.edge.stop();
         kill(stage.mesh.edges());
         int before = stage.mesh.originLog().size();
         stage.observe("all edges lost");
-        assertTrue(addresses(stage.mesh.shields()).containsAll(stage.askers(before)), "shields serve: " + stage.askers(before));
+        stage.assertOnlyShieldsAsked(before);
         kill(stage.mesh.shields());
         before = stage.mesh.originLog().size();
         Load.Report alone = stage.observe("all but the origin lost").get(0);
-        assertEquals(Set.of(scene.address(1)), stage.askers(before), "the front asks the origin");
+        assertEquals(Set.of(stage.mesh.frontAddress()), stage.askers(before), "the front asks the origin");
         assertTrue(alone.where(shot -> shot.last().equals(stage.mesh.originServer())).count() > RATE / 2, alone.line());
         stage.mesh.nodes().forEach(node -> node.nginx().start());
-        Await.until("edges to serve again", FAR, () -> stage.front.report().since(System.nanoTime() - 500_000_000L)
-                .where(shot -> addresses(stage.mesh.edges()).stream().anyMatch(edge -> shot.last().startsWith(edge + ":")))
-                .count() > RATE / 4);
-        stage.assertNoneFailed();
+        stage.awaitEdges(stage.mesh.edges());
     }
 }

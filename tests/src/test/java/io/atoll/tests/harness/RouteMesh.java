@@ -6,6 +6,7 @@ import java.net.SocketAddress;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -50,7 +51,7 @@ public final class RouteMesh {
         private String route = "atoll_route edges shields origin;";
         private String step = "proxy_set_header Atoll-Step $atoll_step;";
         private String caching = "";
-        private String listen = "";
+        private String server = "";
         private String key = "$uri";
 
         private Node(String name, String address) {
@@ -114,15 +115,15 @@ public final class RouteMesh {
             return this;
         }
 
-        /** More lines for the location, about the cache. */
+        /** More lines for the location, before what is said about the cache. */
         public Node caching(String lines) {
             caching = lines;
             return this;
         }
 
-        /** More parameters of `listen`. */
-        public Node listen(String parameters) {
-            listen = parameters;
+        /** More lines for the server block. */
+        public Node inServer(String lines) {
+            server = lines;
             return this;
         }
 
@@ -172,7 +173,8 @@ public final class RouteMesh {
                     upstream origin { server %s; keepalive 16; }
                     upstream cdn { %s }
                     server {
-                        listen %s backlog=1024 %s;
+                        listen %s backlog=1024;
+                        %s
                         client_max_body_size 64m;
                         location / {
                             proxy_pass http://cdn;
@@ -185,6 +187,7 @@ public final class RouteMesh {
                             proxy_next_upstream error timeout http_502;
                             proxy_cache c;
                             proxy_cache_key %s;
+                            %s
                             proxy_cache_valid 200 206 1h;
                             proxy_no_cache $atoll_no_store;
                             proxy_hide_header Cache-Status;
@@ -193,12 +196,11 @@ public final class RouteMesh {
                             proxy_hide_header X-Role;
                             add_header X-Upstream $upstream_addr;
                             add_header X-Role $atoll_role;
-                            %s
                         }
                     }
                     """.formatted(secret == null ? "" : "atoll_secret " + scene.file("secret") + ";", http,
                     key, edgeTier == null ? servers(edges) : edgeTier, key, shieldTier == null ? servers(shields) : shieldTier,
-                    originServer(), route, server(), listen, address, step, key, caching));
+                    originServer(), route, server(), server, address, step, key, caching));
         }
     }
 
@@ -236,11 +238,16 @@ public final class RouteMesh {
         return this;
     }
 
-    /** Starts the origin: /r/… answers a line with its own name, /o/N the objects of {@link Peers}, /p/… what was posted. */
+    /**
+     * Starts the origin: /r/… answers a line with its own name, /o/N the objects of {@link Peers}, /slow/… files at 200 kB/s,
+     * and a PUT to /put/… is kept.
+     */
     public RouteMesh startOrigin() {
         Path root = scene.file("objects");
         try {
             Files.createDirectories(root.resolve("o"));
+            Files.createDirectories(root.resolve("slow"));
+            Files.setPosixFilePermissions(Files.createDirectories(root.resolve("put")), PosixFilePermissions.fromString("rwxrwxrwx"));
             for (int i = 0; i < Peers.OBJECTS; i++) {
                 Files.writeString(root.resolve("o/" + i), Peers.body("/o/" + i));
             }
@@ -255,9 +262,10 @@ public final class RouteMesh {
                     root %s;
                     client_max_body_size 64m;
                     location /r/ { return 200 "object $uri\\n"; }
-                    location /p/ { proxy_pass http://%s/r/; }
+                    location /slow/ { limit_rate 200k; }
+                    location /put/ { dav_methods PUT; }
                 }
-                """.formatted(originServer(), root, originServer())).start();
+                """.formatted(originServer(), root)).start();
         return this;
     }
 
@@ -268,7 +276,17 @@ public final class RouteMesh {
 
     /** A node of no tier, with the tiers of all. */
     public Node front() {
-        return new Node("front", scene.address(1));
+        return front("front");
+    }
+
+    /** As {@link #front}, with another name of its folder. */
+    public Node front(String name) {
+        return new Node(name, frontAddress());
+    }
+
+    /** The address of {@link #front}. */
+    public String frontAddress() {
+        return scene.address(1);
     }
 
     /** An edge, from 0. */

@@ -215,10 +215,10 @@ class ExamplesTest {
         return "the " + kind + " at " + example.ports.get(port);
     }
 
-    /** Asks for thirty objects, twice: those owned come from above and then from the cache, the others from beside, each time. */
+    /** Asks for a hundred objects, twice: those owned come from above and then from the cache, the others from beside, each time. */
     private static void askRoute(Example example, String path, Set<String> above, Set<String> beside) throws IOException {
         Set<String> seen = new HashSet<>();
-        for (int i = 0; i < 30; i++) {
+        for (int i = 0; i < 100; i++) {
             Http.Response first = Http.get(example.address(), path + i);
             Http.Response second = Http.get(example.address(), path + i);
             assertEquals(200, first.status(), first.body());

@@ -108,9 +108,6 @@ typedef struct {
 } ngx_http_atoll_ctx_t;
 
 
-/* ngx_http_atoll_module.c */
-void ngx_http_atoll_release_row(ngx_http_atoll_main_conf_t *amcf);
-
 /* ngx_http_atoll_conf.c */
 extern ngx_command_t  ngx_http_atoll_commands[];
 void *ngx_http_atoll_create_main_conf(ngx_conf_t *cf);

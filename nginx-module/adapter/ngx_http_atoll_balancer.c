@@ -4,6 +4,7 @@
  */
 
 #include "ngx_http_atoll_route.h"
+#include "../reader/atoll_read.h"
 
 
 static ngx_int_t ngx_http_atoll_init_peer(ngx_http_request_t *r, ngx_http_upstream_srv_conf_t *us);
@@ -154,7 +155,12 @@ ngx_http_atoll_init_peer(ngx_http_request_t *r, ngx_http_upstream_srv_conf_t *us
     u->peer.save_session = ngx_http_atoll_save_session;
 #endif
 
-    if (ascf->balancer.zone == NULL || !atoll_balancer_refresh(&ascf->balancer)) {
+    if (ascf->balancer.zone == NULL) {
+        return ngx_http_atoll_fall_back(ar, &u->peer);
+    }
+
+    if (!atoll_balancer_refresh(&ascf->balancer)) {
+        atoll_add(ascf->balancer.row.head->fallbacks, 1);
         return ngx_http_atoll_fall_back(ar, &u->peer);
     }
 

@@ -6,7 +6,6 @@
 static ngx_int_t ngx_http_atoll_postconfiguration(ngx_conf_t *cf);
 static ngx_int_t ngx_http_atoll_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_atoll_init_process(ngx_cycle_t *cycle);
-static ngx_int_t ngx_http_atoll_begin_to_serve(ngx_cycle_t *cycle, ngx_http_atoll_main_conf_t *amcf);
 static void ngx_http_atoll_exit_process(ngx_cycle_t *cycle);
 static int ngx_http_atoll_is_alive(uint64_t pid, uint64_t start, void *data);
 
@@ -62,7 +61,7 @@ ngx_http_atoll_postconfiguration(ngx_conf_t *cf)
 }
 
 
-/* The configuration stands: publish. nginx starts no process on a reload without a master: this one serves at once. */
+/* The configuration stands: publish. */
 static ngx_int_t
 ngx_http_atoll_init_module(ngx_cycle_t *cycle)
 {
@@ -87,10 +86,6 @@ ngx_http_atoll_init_module(ngx_cycle_t *cycle)
 
     ngx_http_atoll_supersede(amcf);
 
-    if (ngx_process == NGX_PROCESS_SINGLE && !ngx_is_init_cycle(cycle->old_cycle) && amcf->committed) {
-        return ngx_http_atoll_begin_to_serve(cycle, amcf);
-    }
-
     return NGX_OK;
 }
 
@@ -98,6 +93,10 @@ ngx_http_atoll_init_module(ngx_cycle_t *cycle)
 static ngx_int_t
 ngx_http_atoll_init_process(ngx_cycle_t *cycle)
 {
+    size_t                       size;
+    void                        *memory;
+    uint64_t                     start;
+    atoll_zone_t                *zone;
     ngx_http_atoll_main_conf_t  *amcf;
 
     amcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_atoll_module);
@@ -107,18 +106,6 @@ ngx_http_atoll_init_process(ngx_cycle_t *cycle)
     {
         return NGX_OK;
     }
-
-    return ngx_http_atoll_begin_to_serve(cycle, amcf);
-}
-
-
-static ngx_int_t
-ngx_http_atoll_begin_to_serve(ngx_cycle_t *cycle, ngx_http_atoll_main_conf_t *amcf)
-{
-    size_t         size;
-    void          *memory;
-    uint64_t       start;
-    atoll_zone_t  *zone;
 
     zone = &amcf->writer.zone;
     start = atoll_process_start(ngx_pid);
@@ -149,26 +136,16 @@ ngx_http_atoll_begin_to_serve(ngx_cycle_t *cycle, ngx_http_atoll_main_conf_t *am
 }
 
 
+/* Gives the row back; the counters stay in it. */
 static void
 ngx_http_atoll_exit_process(ngx_cycle_t *cycle)
 {
+    uint32_t                     i;
     ngx_http_atoll_main_conf_t  *amcf;
 
     amcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_atoll_module);
 
-    if (amcf) {
-        ngx_http_atoll_release_row(amcf);
-    }
-}
-
-
-/* Gives the row back; the counters stay in it. */
-void
-ngx_http_atoll_release_row(ngx_http_atoll_main_conf_t *amcf)
-{
-    uint32_t  i;
-
-    if (amcf->row.head == NULL) {
+    if (amcf == NULL || amcf->row.head == NULL) {
         return;
     }
 

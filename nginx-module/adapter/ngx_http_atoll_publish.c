@@ -386,13 +386,8 @@ ngx_http_atoll_supersede(ngx_http_atoll_main_conf_t *amcf)
 {
     ngx_http_atoll_main_conf_t  *old = ngx_http_atoll_published;
 
-    if (old) {
-        if (!amcf->committed || ngx_strcmp(amcf->zone_path.data, old->zone_path.data) != 0) {
-            atoll_writer_retire(&old->writer.zone);
-        }
-
-        /* without a master the row is this process's */
-        ngx_http_atoll_release_row(old);
+    if (old && (!amcf->committed || ngx_strcmp(amcf->zone_path.data, old->zone_path.data) != 0)) {
+        atoll_writer_retire(&old->writer.zone);
     }
 
     ngx_http_atoll_published = amcf->committed ? amcf : NULL;

@@ -41,6 +41,35 @@ shouldCreateAZoneThatAReaderAttaches(void)
 }
 
 static void
+shouldTellThatANewFileCouldNotBePutInItsPlace(void)
+{
+    config_t        config;
+    atoll_writer_t  writer;
+    char            error[ATOLL_WRITER_ERROR] = "";
+    const char     *folder_then = path_in("then"), *folder_now = path_in("now");
+
+    need(mkdir(folder_then, 0755) == 0);
+    config_open(&config, path_in("then/atoll.zone"), SIZE);
+    config_add(&config, "cdn", "a=10.0.0.1:80 b=10.0.0.2:80");
+
+    need(atoll_writer_prepare(&writer, &config.request, 0, error) == 0);
+    need(rename(folder_then, folder_now) == 0);
+    atoll_writer_commit(&writer, &config.request);
+
+    ok(writer.rename_errno == ENOENT, "the folder that went away is told");
+    ok(writer.created && shows(&writer.zone, &config), "nginx has its zone all the same");
+
+    atoll_writer_close(&writer);
+    config_close(&config);
+
+    char  left[300];
+
+    snprintf(left, sizeof(left), "%s/.atoll.zone.%d.%" PRIu64 ".new", folder_now, (int) getpid(),
+             atoll_process_start((uint64_t) getpid()));
+    need(unlink(left) == 0 && rmdir(folder_now) == 0);
+}
+
+static void
 shouldHoldAThousandPeersInEightMegabytes(void)
 {
     config_t        config;
@@ -388,6 +417,7 @@ main(void)
 {
     enter_folder();
     shouldCreateAZoneThatAReaderAttaches();
+    shouldTellThatANewFileCouldNotBePutInItsPlace();
     shouldHoldAThousandPeersInEightMegabytes();
     shouldTellTheSizeThatIsNeeded();
     shouldTellAnNginxTestTheSameAndLeaveNothing();

@@ -61,6 +61,10 @@ class DirectiveErrorsTest {
         atoll $uri; atoll_probe uri=health   => "uri=health" of "atoll_probe": expected uri=/<path>
         atoll $uri; atoll_probe expect=99    => "expect=99" of "atoll_probe": expected expect=<status>
         atoll $uri; atoll_probe expect=300-200 => "expect=300-200" of "atoll_probe": expected expect=<status>
+        atoll $uri; atoll_probe expect=200,  => "expect=200," of "atoll_probe": expected expect=<status>
+        atoll $uri; atoll_probe tcp uri=/    => "uri=/" of "atoll_probe": expected no uri=, expect= or match= with tcp
+        atoll $uri; least_conn; atoll_panic 9% => another balancing method there takes its place
+        atoll $uri; server 127.0.0.1:2 weight=1152921504606846976 => its weights add up to more than 6553,
         atoll $uri; atoll_probe match=       => "match=" of "atoll_probe": expected match=<text>, 1 to 256 bytes
         atoll $uri; atoll_slow_start 2d      => "2d" of "atoll_slow_start": expected a time up to 1d
         atoll $uri; atoll_slow_start 1s; atoll_slow_start 2s => "atoll_slow_start" directive is duplicate
@@ -80,6 +84,7 @@ class DirectiveErrorsTest {
         atoll_zone a; atoll_zone b    => "atoll_zone" directive is duplicate
         atoll_java timeout=1ms        => "timeout=1ms" of "atoll_java": expected timeout=<time>, 100ms to 10m
         atoll_java jdk=17             => "jdk=17" of "atoll_java": expected [home=<JDK folder>]
+        atoll_java home=              => "home=" of "atoll_java": expected [home=<JDK folder>]
         atoll_java home=/ ; atoll_java home=/ => "atoll_java" directive is duplicate
         atoll_node a; atoll_node b    => "atoll_node" directive is duplicate
         atoll_status                  => "atoll_status" directive is not allowed here

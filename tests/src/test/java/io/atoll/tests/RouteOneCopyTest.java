@@ -22,7 +22,7 @@ import org.junit.jupiter.api.extension.ExtendWith;
 /** Three edges and two shields are one cache: each object is fetched once, and kept once in each tier. */
 @ExtendWith(SceneExtension.class)
 class RouteOneCopyTest {
-    private static final int OBJECTS = 5000;
+    private static final int OBJECTS = 3000;
 
     @Test
     void shouldFetchEachObjectOnceAndKeepItOncePerTier(Scene scene) throws IOException {

@@ -41,7 +41,15 @@ class SanitizedModuleTest {
         Files.setPosixFilePermissions(reports, PosixFilePermissions.fromString("rwxrwxrwx"));
         Peers peers = Peers.start(scene, 4);
         Nginx front = sanitized(scene, reports);
-        front.http(http(front, peers, 0)).start();
+        try {
+            drive(scene, front.http(http(front, peers, 0)), peers);
+        } finally {
+            assertEquals("", said(reports), "reports of the sanitizers");
+        }
+    }
+
+    private static void drive(Scene scene, Nginx front, Peers peers) throws IOException {
+        front.start();
         assertTrue(Proc.maps(front.workerPids().get(0)).stream().anyMatch(line -> line.contains("libasan")),
                 "the sanitizer is loaded");
 
@@ -61,7 +69,6 @@ class SanitizedModuleTest {
         front.start();
         assertEquals(200, Http.get(front.address(), "/ring/o/1").status(), "serves as before");
         front.stop();
-        assertEquals("", said(reports), "reports of the sanitizers");
     }
 
     /** Debian's nginx with the runtimes of the sanitizers before all else; the module is built for them. */

@@ -26,6 +26,7 @@ public final class Gdb implements AutoCloseable {
         send("set pagination off");
         send("set confirm off");
         send("set debuginfod enabled off");
+        send("handle SIGHUP nostop noprint pass");
         mark();
     }
 

@@ -234,7 +234,7 @@ public final class RouteMesh {
     /** Starts the origin and all nodes. */
     public RouteMesh start() {
         startOrigin();
-        nodes().forEach(Node::start);
+        nodes().parallelStream().forEach(Node::start);
         return this;
     }
 

@@ -49,6 +49,7 @@ typedef struct {
     ngx_uint_t                      peer_count;  /* primary and backup */
     atoll_balancer_t                balancer;    /* this worker's */
     ngx_http_atoll_route_t         *route;       /* of an upstream with atoll_route */
+    ngx_str_t                       self;        /* the server here that is this node; len 0: none */
     ngx_uint_t                      fallback;    /* 1: the last request found no usable table, which was logged */
 } ngx_http_atoll_srv_conf_t;
 

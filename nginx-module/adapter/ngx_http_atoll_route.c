@@ -10,6 +10,7 @@
 static ngx_int_t ngx_http_atoll_init_route(ngx_conf_t *cf, ngx_http_upstream_srv_conf_t *us);
 static ngx_int_t ngx_http_atoll_init_route_peer(ngx_http_request_t *r, ngx_http_upstream_srv_conf_t *us);
 static ngx_int_t ngx_http_atoll_enter_tier(ngx_http_atoll_plan_t *plan);
+static ngx_uint_t ngx_http_atoll_tries(ngx_http_atoll_plan_t *plan);
 static ngx_int_t ngx_http_atoll_get_route_peer(ngx_peer_connection_t *pc, void *data);
 static void ngx_http_atoll_free_route_peer(ngx_peer_connection_t *pc, void *data, ngx_uint_t state);
 static void ngx_http_atoll_notify_route_peer(ngx_peer_connection_t *pc, void *data, ngx_uint_t type);
@@ -96,7 +97,6 @@ ngx_http_atoll_route(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     route->upstream = uscf;
-    route->self_tier = NGX_HTTP_ATOLL_NO_TIER;
 
     *routep = route;
     ascf->route = route;
@@ -209,39 +209,29 @@ ngx_http_atoll_find_upstream(ngx_http_upstream_main_conf_t *umcf, ngx_str_t *nam
 }
 
 
-/* Which peer of which tier this node is: by atoll_node, else by address. */
+/* Which server of each upstream this node is, where it matters: by atoll_node, else by address. */
 void
 ngx_http_atoll_find_self(ngx_cycle_t *cycle, ngx_http_atoll_main_conf_t *amcf)
 {
-    ngx_str_t                *server;
-    ngx_uint_t                i, j;
-    ngx_http_atoll_tier_t    *tier;
-    ngx_http_atoll_route_t  **routep;
+    ngx_str_t                   *server;
+    ngx_uint_t                   i;
+    ngx_http_atoll_srv_conf_t  **ascfp;
 
-    routep = amcf->routes.elts;
-
-    if (amcf->routes.nelts && amcf->node.len) {
-        /* RFC 8586: a token, no blanks; a node's name has none */
-        amcf->cdn_id = amcf->node;
+    if (amcf->routes.nelts == 0) {
+        return;
     }
 
-    for (i = 0; i < amcf->routes.nelts; i++) {
+    /* RFC 8586: a host with its port, or a pseudonym; a node's name is one or the other */
+    amcf->cdn_id = amcf->node;
 
-        for (j = 0; j < routep[i]->tier_count; j++) {
+    ascfp = amcf->upstreams.elts;
 
-            tier = &routep[i]->tiers[j];
+    for (i = 0; i < amcf->upstreams.nelts; i++) {
 
-            if (tier->atoll == NULL) {
-                continue;
-            }
+        server = ngx_http_atoll_self_in(cycle, amcf, ascfp[i]);
 
-            server = ngx_http_atoll_self_in(cycle, amcf, tier->atoll);
-
-            if (server) {
-                routep[i]->self_tier = j;
-                routep[i]->self = *server;
-                break;
-            }
+        if (server) {
+            ascfp[i]->self = *server;
         }
     }
 }
@@ -281,22 +271,91 @@ ngx_http_atoll_route_of(ngx_http_request_t *r)
 }
 
 
+static ngx_http_upstream_srv_conf_t *
+ngx_http_atoll_tier_upstream(ngx_http_request_t *r, ngx_http_atoll_tier_t *tier)
+{
+    ngx_str_t                       name;
+    ngx_http_upstream_srv_conf_t   *us;
+
+    if (tier->upstream) {
+        return tier->upstream;
+    }
+
+    if (ngx_http_complex_value(r, tier->value, &name) != NGX_OK) {
+        return NULL;
+    }
+
+    us = ngx_http_atoll_find_upstream(ngx_http_get_module_main_conf(r, ngx_http_upstream_module), &name);
+
+    if (us == NULL || us->srv_conf == NULL
+        || ((ngx_http_atoll_srv_conf_t *) ngx_http_conf_upstream_srv_conf(us, ngx_http_atoll_module))->route)
+    {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0, "atoll_route: \"%V\" gives \"%V\", which is no upstream that can be a tier",
+                      &tier->name, &name);
+        return NULL;
+    }
+
+    return us;
+}
+
+
+/* Sets self_tier and self: the first tier that this node is in, also one that a variable names for this request. */
+static void
+ngx_http_atoll_place_self(ngx_http_atoll_plan_t *plan)
+{
+    ngx_uint_t                      i;
+    ngx_http_atoll_tier_t          *tier;
+    ngx_http_atoll_srv_conf_t      *ascf;
+    ngx_http_upstream_srv_conf_t   *us;
+
+    plan->self_tier = NGX_HTTP_ATOLL_NO_TIER;
+
+    for (i = 0; i < plan->route->origin; i++) {
+
+        tier = &plan->route->tiers[i];
+        ascf = tier->atoll;
+
+        if (tier->value) {
+            us = ngx_http_atoll_tier_upstream(plan->request, tier);
+            ascf = us ? ngx_http_conf_upstream_srv_conf(us, ngx_http_atoll_module) : NULL;
+        }
+
+        if (ascf && ascf->self.len) {
+            plan->self_tier = i;
+            plan->self = ascf;
+            return;
+        }
+    }
+}
+
+
+/* Whether the peer is this node. */
+static ngx_uint_t
+ngx_http_atoll_is_this_node(ngx_http_atoll_plan_t *plan, const atoll_peer_t *peer)
+{
+    return peer->server_length == plan->self->self.len
+           && ngx_memcmp(peer->server, plan->self->self.data, peer->server_length) == 0;
+}
+
+
 /* Whether this node is the first choice for the request's key in its own tier. */
 static ngx_uint_t
-ngx_http_atoll_is_owner(ngx_http_request_t *r, ngx_http_atoll_route_t *route)
+ngx_http_atoll_is_owner(ngx_http_atoll_plan_t *plan)
 {
-    ngx_str_t                   key;
-    const atoll_peer_t         *peer;
-    ngx_http_atoll_srv_conf_t  *ascf = route->tiers[route->self_tier].atoll;
+    ngx_str_t            key;
+    const atoll_peer_t  *peer;
 
-    if (ascf->balancer.zone == NULL || ngx_http_complex_value(r, &ascf->key, &key) != NGX_OK) {
+    if (plan->self_tier == NGX_HTTP_ATOLL_NO_TIER) {
+        return 0;
+    }
+
+    if (plan->self->balancer.zone == NULL || ngx_http_complex_value(plan->request, &plan->self->key, &key) != NGX_OK) {
         return 1;
     }
 
-    peer = atoll_owner(&ascf->balancer, ngx_crc32_long(key.data, key.len), ngx_current_msec, 1);
+    peer = atoll_owner(&plan->self->balancer, ngx_crc32_long(key.data, key.len), ngx_current_msec, 1);
 
-    return peer == NULL
-           || (peer->server_length == route->self.len && ngx_memcmp(peer->server, route->self.data, route->self.len) == 0);
+    return peer == NULL || ngx_http_atoll_is_this_node(plan, peer);
 }
 
 
@@ -309,25 +368,28 @@ ngx_http_atoll_make_plan(ngx_http_atoll_plan_t *plan)
     ngx_http_atoll_route_t  *route = plan->route;
 
     last = route->tier_count - 1;
-    owner = route->self_tier != NGX_HTTP_ATOLL_NO_TIER && ngx_http_atoll_is_owner(r, route);
+
+    ngx_http_atoll_place_self(plan);
+
+    owner = ngx_http_atoll_is_owner(plan);
 
     plan->received = ngx_http_atoll_read_step(plan);
 
     if (plan->received != NGX_HTTP_ATOLL_NO_TIER) {
-        plan->role = owner && plan->received == route->self_tier ? NGX_HTTP_ATOLL_OWNER : NGX_HTTP_ATOLL_RELAY;
+        plan->role = owner && plan->received == plan->self_tier ? NGX_HTTP_ATOLL_OWNER : NGX_HTTP_ATOLL_RELAY;
         plan->tier = ngx_min(plan->received + 1, last);
 
-    } else if (route->self_tier == NGX_HTTP_ATOLL_NO_TIER) {
+    } else if (plan->self_tier == NGX_HTTP_ATOLL_NO_TIER) {
         plan->role = NGX_HTTP_ATOLL_OUTSIDE;
         plan->tier = 0;
 
     } else if (owner) {
         plan->role = NGX_HTTP_ATOLL_OWNER;
-        plan->tier = ngx_min(route->self_tier + 1, last);
+        plan->tier = ngx_min(plan->self_tier + 1, last);
 
     } else {
         plan->role = NGX_HTTP_ATOLL_FRONT;
-        plan->tier = (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD)) ? route->self_tier : ngx_min(route->self_tier + 1, last);
+        plan->tier = (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD)) ? plan->self_tier : ngx_min(plan->self_tier + 1, last);
     }
 
     if (plan->received == NGX_HTTP_ATOLL_NO_TIER) {
@@ -447,34 +509,6 @@ ngx_http_atoll_init_route_peer(ngx_http_request_t *r, ngx_http_upstream_srv_conf
 }
 
 
-static ngx_http_upstream_srv_conf_t *
-ngx_http_atoll_tier_upstream(ngx_http_request_t *r, ngx_http_atoll_tier_t *tier)
-{
-    ngx_str_t                       name;
-    ngx_http_upstream_srv_conf_t   *us;
-
-    if (tier->upstream) {
-        return tier->upstream;
-    }
-
-    if (ngx_http_complex_value(r, tier->value, &name) != NGX_OK) {
-        return NULL;
-    }
-
-    us = ngx_http_atoll_find_upstream(ngx_http_get_module_main_conf(r, ngx_http_upstream_module), &name);
-
-    if (us == NULL || us->srv_conf == NULL
-        || ((ngx_http_atoll_srv_conf_t *) ngx_http_conf_upstream_srv_conf(us, ngx_http_atoll_module))->route)
-    {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0, "atoll_route: \"%V\" gives \"%V\", which is no upstream that can be a tier",
-                      &tier->name, &name);
-        return NULL;
-    }
-
-    return us;
-}
-
-
 /* Makes the tier's balancer that of the request, behind ours. A tier that cannot be entered counts as empty. */
 static ngx_int_t
 ngx_http_atoll_enter_tier(ngx_http_atoll_plan_t *plan)
@@ -511,7 +545,8 @@ ngx_http_atoll_enter_tier(ngx_http_atoll_plan_t *plan)
     u->peer.get = ngx_http_atoll_get_route_peer;
     u->peer.free = ngx_http_atoll_free_route_peer;
     u->peer.notify = plan->notify ? ngx_http_atoll_notify_route_peer : NULL;
-    u->peer.tries += plan->later_tries;
+    plan->own_tries = u->peer.tries;
+    u->peer.tries = ngx_http_atoll_tries(plan);
 #if (NGX_HTTP_SSL)
     u->peer.set_session = ngx_http_atoll_set_route_session;
     u->peer.save_session = ngx_http_atoll_save_route_session;
@@ -525,20 +560,32 @@ ngx_http_atoll_enter_tier(ngx_http_atoll_plan_t *plan)
 static ngx_uint_t
 ngx_http_atoll_is_self(ngx_http_atoll_plan_t *plan)
 {
-    atoll_peer_t              *peer;
-    ngx_http_atoll_ctx_t      *ctx;
-    ngx_http_atoll_request_t  *ar;
+    ngx_http_atoll_ctx_t  *ctx;
 
-    if (plan->tier != plan->route->self_tier) {
+    if (plan->tier != plan->self_tier) {
         return 0;
     }
 
     ctx = ngx_http_get_module_ctx(plan->request, ngx_http_atoll_module);
-    ar = ctx->request;
-    peer = ar->walk.peer;
 
-    return peer != NULL && peer->server_length == plan->route->self.len
-           && ngx_memcmp(peer->server, plan->route->self.data, peer->server_length) == 0;
+    return ctx->request->walk.peer != NULL && ngx_http_atoll_is_this_node(plan, ctx->request->walk.peer);
+}
+
+
+/* Tries of this tier and those behind it, as proxy_next_upstream_tries lets them. */
+static ngx_uint_t
+ngx_http_atoll_tries(ngx_http_atoll_plan_t *plan)
+{
+    ngx_uint_t  tries, limit;
+
+    tries = plan->own_tries + plan->later_tries;
+    limit = plan->request->upstream->conf->next_upstream_tries;
+
+    if (limit == 0) {
+        return tries;
+    }
+
+    return ngx_min(tries, limit - ngx_min(limit, plan->tried));
 }
 
 
@@ -554,7 +601,7 @@ ngx_http_atoll_get_route_peer(ngx_peer_connection_t *pc, void *data)
     for ( ;; ) {
 
         /* without tries of its own left a tier is over: a balancer of a single peer would give that one for ever */
-        over = plan->asked && pc->tries <= plan->later_tries && plan->tier + 1 < route->tier_count;
+        over = plan->asked && plan->own_tries == 0 && plan->tier + 1 < route->tier_count;
 
         rc = plan->get && !over ? plan->get(pc, plan->data) : NGX_BUSY;
 
@@ -591,12 +638,15 @@ ngx_http_atoll_free_route_peer(ngx_peer_connection_t *pc, void *data, ngx_uint_t
 {
     ngx_http_atoll_plan_t  *plan = data;
 
-    pc->tries = pc->tries > plan->later_tries ? pc->tries - plan->later_tries : 0;
+    pc->tries = plan->own_tries;
 
     plan->free(pc, plan->data, state);
 
-    pc->tries += plan->later_tries;
+    plan->own_tries = pc->tries;
     plan->asked = 1;
+    plan->tried++;
+
+    pc->tries = ngx_http_atoll_tries(plan);
 }
 
 

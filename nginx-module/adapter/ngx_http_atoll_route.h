@@ -26,8 +26,6 @@ struct ngx_http_atoll_route_s {
     ngx_uint_t                      tier_count;
     ngx_http_atoll_tier_t           tiers[NGX_HTTP_ATOLL_TIERS];
     ngx_uint_t                      origin;     /* the first tier behind the last with `atoll`, or the last: no nodes there */
-    ngx_uint_t                      self_tier;  /* NGX_HTTP_ATOLL_NO_TIER: this node is in none */
-    ngx_str_t                       self;       /* its server name there */
     ngx_http_upstream_srv_conf_t   *upstream;
 };
 
@@ -47,8 +45,12 @@ struct ngx_http_atoll_plan_s {
     ngx_http_atoll_role_e           role;
     ngx_uint_t                      received;    /* tier of the step that was believed; NO_TIER: from outside */
     ngx_uint_t                      tier;        /* where it is sent now */
+    ngx_uint_t                      own_tries;   /* left in this tier */
     ngx_uint_t                      later_tries; /* of the tiers behind it */
+    ngx_uint_t                      tried;       /* peers that came back, over all tiers */
     ngx_uint_t                      asked;       /* 1: a peer of this tier was given and came back */
+    ngx_uint_t                      self_tier;   /* of this node; NO_TIER: in none */
+    ngx_http_atoll_srv_conf_t      *self;        /* the upstream of that tier */
     ngx_uint_t                      named;       /* times that CDN-Loop names this node, of a request without a step */
     u_char                         *step;        /* as written in the request to the next node, NULL: not written */
 

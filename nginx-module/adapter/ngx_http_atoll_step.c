@@ -273,7 +273,10 @@ ngx_http_atoll_rewrite_step(ngx_http_atoll_plan_t *plan)
 
         for (p = cl->buf->start; last - p >= NGX_HTTP_ATOLL_STEP_LEN; p++) {
 
-            if (*p == *plan->step && ngx_memcmp(p, plan->step, NGX_HTTP_ATOLL_STEP_LEN) == 0) {
+            /* a header's value: the same text in the request line, a client's doing, has no blank before it */
+            if (*p == *plan->step && ngx_memcmp(p, plan->step, NGX_HTTP_ATOLL_STEP_LEN) == 0
+                && p - cl->buf->start >= 2 && p[-1] == ' ' && p[-2] == ':')
+            {
                 ngx_memcpy(p, step, NGX_HTTP_ATOLL_STEP_LEN);
                 ngx_memcpy(plan->step, step, NGX_HTTP_ATOLL_STEP_LEN);
                 return NGX_OK;

@@ -2,19 +2,20 @@
  * What a lookup costs, beside a model of stock nginx (stock.h): the search for the point alone, and the whole of a
  * request's first pick with its report.
  *
- *   bench_lookup WHAT PEERS           nanoseconds of one, best of ROUNDS
- *   bench_lookup WHAT PEERS COUNT     runs COUNT of them, for callgrind (function measured())
+ *   bench_lookup {search,pick} PEERS                nanoseconds of processor time, stock and Atoll in turns; one line:
+ *                                                   median, least and most of stock, then of Atoll
+ *   bench_lookup {stock,atoll}-WHAT PEERS COUNT     runs COUNT of them, for callgrind (function measured())
  *
- * WHAT: stock-search, atoll-search, stock-pick, atoll-pick; nothing, for what the loop itself costs. Keys are random, not a
- * list that branch prediction could learn, and each depends on the result before, as no two requests of a worker overlap.
+ * Keys are random, not a list that branch prediction could learn, and each depends on the result before, as no two requests
+ * of a worker overlap. What the loop itself costs is measured in turns with the others, and taken off.
  */
 #include "../../nginx-module/reader/test/stock.h"
 
 #include <time.h>
 
-#define ROUNDS    7
-#define KEYS      4096   /* compared before anything is measured */
-#define ROUND_NS  100000000.0
+#define ROUNDS    15
+#define KEYS      4096         /* compared before anything is measured */
+#define ROUND_NS  40000000.0   /* about what a round takes */
 #define T         UINT64_C(3600000)
 
 static stock_peers_t     *pool;
@@ -167,50 +168,87 @@ seconds(void)
 
 
 static double
-nanoseconds(uint32_t (*run)(uint32_t hash))
+nanoseconds(uint32_t (*run)(uint32_t hash), uint64_t count)
 {
-    double    start, took, best = 1e9;
-    uint64_t  count = 1000;
+    double start = seconds();
 
-    for (int round = 0; round < ROUNDS; round++) {
-        start = seconds();
-        measured(run, count);
-        took = (seconds() - start) * 1e9;
+    measured(run, count);
 
-        if (took < ROUND_NS) {
-            count = (uint64_t) ((double) count * (took < ROUND_NS / 100 ? 100 : ROUND_NS / took * 1.2));
-            round--;
-            continue;
+    return (seconds() - start) * 1e9 / (double) count;
+}
+
+
+static int
+compare(const void *one, const void *two)
+{
+    double a = *(const double *) one, b = *(const double *) two;
+
+    return (a > b) - (a < b);
+}
+
+
+static uint32_t
+(*find(const char *prefix, const char *what))(uint32_t hash)
+{
+    char name[64];
+
+    snprintf(name, sizeof(name), "%s%s", prefix, what);
+
+    for (size_t i = 0; i < sizeof(whats) / sizeof(whats[0]); i++) {
+        if (strcmp(name, whats[i].name) == 0) {
+            return whats[i].run;
         }
-
-        best = took / (double) count < best ? took / (double) count : best;
     }
 
-    return best;
+    return NULL;
+}
+
+
+/* Rounds in turns; each as many lookups as take about ROUND_NS. */
+static void
+take_turns(uint32_t (*const sides[2])(uint32_t hash))
+{
+    double    loop, results[2][ROUNDS];
+    uint64_t  counts[2];
+
+    for (int side = 0; side < 2; side++) {
+        counts[side] = (uint64_t) (ROUND_NS / nanoseconds(sides[side], 20000)) + 1;
+    }
+
+    for (int round = 0; round < ROUNDS; round++) {
+        for (int side = 0; side < 2; side++) {
+            loop = nanoseconds(nothing, 1000000);
+            results[side][round] = nanoseconds(sides[side], counts[side]) - loop;
+        }
+    }
+
+    for (int side = 0; side < 2; side++) {
+        qsort(results[side], ROUNDS, sizeof(double), compare);
+        printf("%.1f %.1f %.1f%c", results[side][ROUNDS / 2], results[side][0], results[side][ROUNDS - 1], " \n"[side]);
+    }
 }
 
 
 int
 main(int argc, char **argv)
 {
-    for (size_t i = 0; argc >= 3 && i < sizeof(whats) / sizeof(whats[0]); i++) {
-        if (strcmp(argv[1], whats[i].name) != 0) {
-            continue;
-        }
+    uint32_t (*sides[2])(uint32_t hash);
 
+    if (argc == 3 && (sides[0] = find("stock-", argv[1])) != NULL && (sides[1] = find("atoll-", argv[1])) != NULL) {
         set_up((uint32_t) strtoul(argv[2], NULL, 10));
-
-        if (argc == 4) {
-            measured(whats[i].run, strtoull(argv[3], NULL, 10));
-
-        } else {
-            printf("%.1f\n", nanoseconds(whats[i].run));
-        }
+        take_turns(sides);
 
         return 0;
     }
 
-    fprintf(stderr, "usage: bench_lookup {stock,atoll}-{search,pick} PEERS [COUNT]\n");
+    if (argc == 4 && (sides[0] = find("", argv[1])) != NULL) {
+        set_up((uint32_t) strtoul(argv[2], NULL, 10));
+        measured(sides[0], strtoull(argv[3], NULL, 10));
+
+        return 0;
+    }
+
+    fprintf(stderr, "usage: bench_lookup {search,pick} PEERS | bench_lookup {stock,atoll}-{search,pick} PEERS COUNT\n");
 
     return 2;
 }

@@ -86,16 +86,15 @@ ngx_http_atoll_prepare(ngx_conf_t *cf, ngx_http_atoll_main_conf_t *amcf)
 }
 
 
+/* Maps a region for all upstreams, and counts the peers of each. */
 static ngx_int_t
-ngx_http_atoll_fill_region(ngx_conf_t *cf, ngx_http_atoll_main_conf_t *amcf)
+ngx_http_atoll_open_region(ngx_conf_t *cf, ngx_http_atoll_main_conf_t *amcf)
 {
-    size_t                            names;
-    uint64_t                          points, weight, limit;
-    ngx_uint_t                        i, n, peers, backup;
-    atoll_compile_peer_record_t      *cp;
-    ngx_http_atoll_srv_conf_t       **ascfp;
-    ngx_http_upstream_rr_peer_t      *peer;
-    atoll_compile_upstream_record_t  *cu;
+    size_t                         names;
+    uint64_t                       points, weight, limit;
+    ngx_uint_t                     i, n, peers, backup;
+    ngx_http_atoll_srv_conf_t    **ascfp;
+    ngx_http_upstream_rr_peer_t   *peer;
 
     ascfp = amcf->upstreams.elts;
     names = 0;
@@ -138,6 +137,25 @@ ngx_http_atoll_fill_region(ngx_conf_t *cf, ngx_http_atoll_main_conf_t *amcf)
     }
 
     amcf->compiled = 1;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_atoll_fill_region(ngx_conf_t *cf, ngx_http_atoll_main_conf_t *amcf)
+{
+    ngx_uint_t                        i, backup;
+    atoll_compile_peer_record_t      *cp;
+    ngx_http_atoll_srv_conf_t       **ascfp;
+    ngx_http_upstream_rr_peer_t      *peer;
+    atoll_compile_upstream_record_t  *cu;
+
+    if (ngx_http_atoll_open_region(cf, amcf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ascfp = amcf->upstreams.elts;
     cp = amcf->region.peers;
 
     for (i = 0; i < amcf->upstreams.nelts; i++) {

@@ -374,7 +374,7 @@ first_choice(const atoll_balancer_t *balancer, uint32_t hash, uint64_t now, uint
 
     *point = atoll_ring_find(ring, hash);
 
-    if (balancer->table.single || *point == ATOLL_NO_POINT) {
+    if (*point == ATOLL_NO_POINT) {
         return NULL;
     }
 

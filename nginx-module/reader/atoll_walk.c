@@ -16,6 +16,7 @@ typedef enum {
     STEADY      /* without those in a ramp */
 } ramp_filter_t;
 
+static atoll_peer_t *search_rings(atoll_search_t *search);
 static void search_begin(atoll_search_t *search);
 static atoll_peer_t *search_single(atoll_search_t *search);
 static atoll_peer_t *search_ring(atoll_search_t *search, const atoll_ring_t *ring);
@@ -33,25 +34,47 @@ static int has_room(const atoll_balancer_t *balancer, const atoll_peer_t *peer);
 static int fits(const atoll_search_t *search, const atoll_peer_t *peer, ramp_filter_t filter);
 static int is_allowed(const atoll_balancer_t *balancer, const atoll_peer_t *peer, uint64_t now);
 static int is_well(const atoll_balancer_t *balancer, const atoll_peer_t *peer, uint64_t now);
+static int is_newly_guarded(const atoll_search_t *search);
 static int is_guarded(atoll_balancer_t *balancer, uint64_t now);
 
 
+/* A request is told that nobody is left only by a guard that was worked out for its own millisecond. */
 atoll_peer_t *
 atoll_search_next(atoll_search_t *search)
 {
-    atoll_walk_t         *walk = search->walk;
-    atoll_peer_t         *peer;
-    const atoll_table_t  *table = &search->balancer->table;
-    const atoll_ring_t   *ring;
-    int                   seen;
+    atoll_peer_t *peer;
 
-    if (walk->sequence != table->sequence) {
+    if (search->walk->sequence != search->balancer->table.sequence) {
         search_begin(search);
     }
 
-    if (table->single) {
+    if (search->balancer->table.single) {
         return search_single(search);
     }
+
+    peer = search_rings(search);
+
+    if (peer == NULL && !search->torn && is_newly_guarded(search)) {
+        search_begin(search);
+        peer = search_rings(search);
+    }
+
+    if (peer == NULL && !atoll_table_is_current(&search->balancer->table)) {
+        search->torn = 1;
+    }
+
+    return peer;
+}
+
+
+static atoll_peer_t *
+search_rings(atoll_search_t *search)
+{
+    int                   seen;
+    atoll_walk_t         *walk = search->walk;
+    atoll_peer_t         *peer;
+    const atoll_ring_t   *ring;
+    const atoll_table_t  *table = &search->balancer->table;
 
     for ( ;; ) {
         ring = &table->ring[walk->ring];
@@ -59,18 +82,12 @@ atoll_search_next(atoll_search_t *search)
         peer = walk->keyed ? search_ring(search, ring) : take(search, ring->first_peer, ring->peer_count, ANY, &seen);
 
         if (peer != NULL || search->torn || walk->ring == ATOLL_RING_BACKUPS) {
-            break;
+            return peer;
         }
 
         walk->ring = ATOLL_RING_BACKUPS;
         walk->point = atoll_ring_find(&table->ring[ATOLL_RING_BACKUPS], walk->hash);
     }
-
-    if (peer == NULL && !atoll_table_is_current(table)) {
-        search->torn = 1;
-    }
-
-    return peer;
 }
 
 
@@ -464,6 +481,22 @@ is_well(const atoll_balancer_t *balancer, const atoll_peer_t *peer, uint64_t now
            || (atoll_relaxed(state->reason[ATOLL_REASON_PROBE]) <= now
                && atoll_relaxed(state->reason[ATOLL_REASON_QUORUM]) <= now
                && atoll_relaxed(state->reason[ATOLL_REASON_PASSIVE]) <= now);
+}
+
+
+/* The guard was off when it was worked out, and is on now. */
+static int
+is_newly_guarded(const atoll_search_t *search)
+{
+    atoll_balancer_t *balancer = search->balancer;
+
+    if (search->walk->unguarded || balancer->guard || balancer->guard_checked_ms == search->now) {
+        return 0;
+    }
+
+    balancer->guard_checked_ms = 0;
+
+    return is_guarded(balancer, search->now);
 }
 
 

@@ -3,6 +3,8 @@
  * atoll-core.jsa. What comes back is checked with the workers' own reader.
  */
 #define _GNU_SOURCE
+#include <pthread.h>
+
 #include "../../reader/atoll_table.h"
 #include "../atoll_java_home.h"
 #include "compile_test.h"
@@ -275,6 +277,98 @@ shouldTellThatJavaRanOutOfMemory(void)
 
 
 static void
+shouldRunJavaOnAThreadOfItsOwnInASmallHeapAndLeaveSignalsAlone(void)
+{
+    long         heap;
+    const char  *text;
+
+    run_fake("describe", 0);
+
+    CHECK_SAYS(error, "first thread false, caught signals 0, heap ");
+
+    text = strstr(error, "heap ");
+    heap = text == NULL ? 0 : strtol(text + 5, NULL, 10);
+    CHECK(heap > 0 && heap <= 64);
+}
+
+
+/* Whether a child of this process maps a file of that name now. */
+static int
+child_maps(const char *name)
+{
+    int    found, pid;
+    char   path[64], line[1024];
+    FILE  *children, *maps;
+
+    found = 0;
+    snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int) getpid());
+
+    children = fopen(path, "re");
+    if (children == NULL) {
+        bail_out(path);
+    }
+
+    while (!found && fscanf(children, "%d", &pid) == 1) {
+        snprintf(path, sizeof(path), "/proc/%d/maps", pid);
+        maps = fopen(path, "re");
+
+        while (maps != NULL && !found && fgets(line, sizeof(line), maps) != NULL) {
+            found = strstr(line, name) != NULL;
+        }
+
+        if (maps != NULL) {
+            fclose(maps);
+        }
+    }
+
+    fclose(children);
+
+    return found;
+}
+
+
+static void *
+watch_for_archive(void *data)
+{
+    atomic_int  *state = data;
+
+    while (atomic_load(state) == 0) {
+        if (child_maps("/atoll-core.jsa")) {
+            atomic_store(state, 1);
+        }
+    }
+
+    return NULL;
+}
+
+
+/* state: 0 looking, 1 seen, 2 the compile is over. */
+static void
+shouldStartFromTheArchiveOfItsClasses(void)
+{
+    int                     i, seen;
+    pthread_t               watcher;
+    atomic_int              state;
+    atoll_compile_region_t  region;
+
+    seen = 0;
+    open_request(&region, 100);
+
+    for (i = 0; i < 10 && !seen; i++) {
+        atomic_store(&state, 0);
+        CHECK(pthread_create(&watcher, NULL, watch_for_archive, &state) == 0);
+        CHECK(compile(&region, dist, NULL) == 0);
+        seen = atomic_exchange(&state, 2) == 1;
+        pthread_join(watcher, NULL);
+    }
+
+    CHECK(seen);
+
+    atoll_compile_region_close(&region);
+}
+
+
+static void
 shouldTellThatJavaExited(void)
 {
     run_fake("exit", 0);
@@ -404,6 +498,8 @@ main(void)
     RUN(shouldWorkWithoutAnArchiveAndWithOneThatIsNotItsOwn);
     RUN(shouldPutAMessageOfSeveralLinesOnOne);
     RUN(shouldTellThatJavaRanOutOfMemory);
+    RUN(shouldRunJavaOnAThreadOfItsOwnInASmallHeapAndLeaveSignalsAlone);
+    RUN(shouldStartFromTheArchiveOfItsClasses);
     RUN(shouldTellThatJavaExited);
     RUN(shouldTellACrashOfTheJvmAndLeaveNoReportFile);
     RUN(shouldEndJavaThatDoesNot);

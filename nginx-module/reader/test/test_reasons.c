@@ -225,6 +225,25 @@ shouldLeaveAnUnguardedWalkToWhatStandsBehindIt(void)
 
 
 static void
+shouldWorkTheGuardOutAgainBeforeNoneIsLeft(void)
+{
+    uint32_t hash;
+
+    fresh(4);
+    hash = key_of(0);
+    fixture.zone.states[0].reason[ATOLL_REASON_PROBE] = ATOLL_FOREVER;
+    CHECK(peek(hash, T) >= 1);
+
+    for (int i = 1; i < 4; i++) {
+        fixture.zone.states[i].reason[ATOLL_REASON_PROBE] = ATOLL_FOREVER;
+    }
+
+    CHECK_EQUAL(0, peek(hash, T + 1));
+    CHECK_EQUAL(1, balancer.row.upstreams[0].panics);
+}
+
+
+static void
 shouldHaveNoGuardWhenItIsOffOrABackupIsWell(void)
 {
     fresh(4);
@@ -555,6 +574,7 @@ main(void)
     RUN(shouldIgnoreReasonsWhileMostPeersSeemDown);
     RUN(shouldCountOnlyPeersThatOperatorsLetServeForTheGuard);
     RUN(shouldLeaveAnUnguardedWalkToWhatStandsBehindIt);
+    RUN(shouldWorkTheGuardOutAgainBeforeNoneIsLeft);
     RUN(shouldHaveNoGuardWhenItIsOffOrABackupIsWell);
     RUN(shouldAnswerNobodyWhenOperatorsTookEverybodyOut);
     RUN(shouldLeaveAFailedPeerForItsTimeoutAndTryItOnce);

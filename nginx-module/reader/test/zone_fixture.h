@@ -216,7 +216,7 @@ fixture_compile_ring(unsigned char *table, size_t *at, const fixture_peer_t *pee
     head->point_count[ring] = unique;
     *at = fixture_align(*at + unique * sizeof(*points));
 
-    while (shift > 8 && UINT64_C(1) << (32 - shift) < unique) {
+    while (shift > 8 && UINT64_C(1) << (32 - shift) < (unique + 3) / 4) {
         shift--;
     }
 

@@ -81,6 +81,57 @@ is_whole(const atoll_zone_t *zone)
     return 1;
 }
 
+/* Whether each buffer that says it holds a table holds it whole: a reader may still be looking keys up in the older one. */
+static int
+has_sound_buffers(const atoll_zone_t *zone)
+{
+    atoll_table_t  table;
+
+    for (uint32_t i = 0; i < 8; i++) {
+        const atoll_upstream_record_t  *upstream = &zone->upstreams[i];
+
+        for (int buffer = 0; upstream->buffer_capacity != 0 && buffer < 2; buffer++) {
+            unsigned char  *head = zone->base + upstream->buffer_offset[buffer];
+
+            if (((atoll_table_record_t *) head)->sequence != 0
+                && atoll_table_check(&table, head, zone->base + zone->length - head) != ATOLL_TABLE_OK)
+            {
+                return 0;
+            }
+        }
+    }
+
+    return 1;
+}
+
+#define MARK (NOW + 12345)
+
+/* Gives each slot a word that only its change of hands takes away, and notes whose it is. */
+static void
+mark_slots(const atoll_zone_t *zone, uint64_t *incarnations)
+{
+    for (uint32_t slot = 0; slot < zone->peer_count; slot++) {
+        atomic_store(&zone->states[slot].reason[ATOLL_REASON_PROBE], MARK);
+        incarnations[slot] = zone->states[slot].incarnation;
+    }
+}
+
+/* Whether no slot lost its word before it had a new incarnation, and none has a new name with the word of before. */
+static int
+words_follow(const atoll_zone_t *zone, const uint64_t *incarnations)
+{
+    for (uint32_t slot = 0; slot < zone->peer_count; slot++) {
+        uint64_t  incarnation = zone->states[slot].incarnation;
+        int       marked = zone->states[slot].reason[ATOLL_REASON_PROBE] == MARK;
+
+        if (incarnation == incarnations[slot] ? !marked : marked && zone->identities[slot].incarnation == incarnation) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
 /* Whether two slots in use have the same name. */
 static int
 has_twins(const atoll_zone_t *zone)
@@ -133,7 +184,7 @@ commit_in_steps(unsigned number, size_t size)
 
 typedef struct {
     unsigned long  steps, retries;
-    int            whole, mended;
+    int            whole, sound, followed, mended;
 } steps_t;
 
 /*
@@ -146,10 +197,15 @@ step_through(unsigned number, size_t size, unsigned every, steps_t *result)
     int           status;
     char          copy[300];
     atoll_zone_t  zone = look(path);
-    pid_t         pid = fork();
+    uint64_t     *incarnations = calloc(zone.peer_count, sizeof(uint64_t));
+
+    need(zone.base != NULL && incarnations != NULL);
+    mark_slots(&zone, incarnations);
+
+    pid_t  pid = fork();
 
     snprintf(copy, sizeof(copy), "%s.copy", path);
-    need(pid != -1 && zone.base != NULL);
+    need(pid != -1);
 
     if (pid == 0) {
         commit_in_steps(number, size);
@@ -165,6 +221,8 @@ step_through(unsigned number, size_t size, unsigned every, steps_t *result)
 
         result->steps++;
         result->whole &= is_whole(&zone);
+        result->sound &= has_sound_buffers(&zone);
+        result->followed &= words_follow(&zone, incarnations);
 
         if (result->steps % every == 0) {
             copy_zone(&zone, copy);
@@ -181,13 +239,14 @@ step_through(unsigned number, size_t size, unsigned every, steps_t *result)
     need(kill(pid, SIGKILL) == 0 && waitpid(pid, &status, 0) == pid);
     unlink(copy);
     look_away(&zone);
+    free(incarnations);
 }
 
 static void
 shouldLeaveAWholeZoneAtEveryInstruction(void)
 {
     const size_t  size = 1 << 20;
-    steps_t       result = { .whole = 1, .mended = 1 };
+    steps_t       result = { .whole = 1, .sound = 1, .followed = 1, .mended = 1 };
 
     path = path_in("stepped.zone");
     need(commit_variant(path, 0, size));
@@ -199,6 +258,8 @@ shouldLeaveAWholeZoneAtEveryInstruction(void)
 
     note("%lu instructions, %lu times killed and mended", result.steps, result.retries);
     ok(result.steps > 1000 && result.whole, "at every instruction of a commit a reader finds a whole table");
+    ok(result.sound, "who still uses the table of before sees that it is being overwritten");
+    ok(result.followed, "a slot that changes hands has a new incarnation before its words go, and a name after they went");
     ok(result.retries > 5 && result.mended, "the next commit after a kill there is right, and no peer has two slots");
     need(unlink(path) == 0);
 }

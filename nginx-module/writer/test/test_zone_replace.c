@@ -58,6 +58,12 @@ shouldGoOnInAFileThatFits(void)
     ok(before.header->config_epoch == 2 && before.header->epoch == 2 && before.header->agent_pid == 77,
        "the epochs count on, the agent stays");
 
+    atoll_writer_close(&writer);
+    atomic_store(&before.header->replaced, 1);
+    writer = publish_over(path, SIZE);
+    ok(writer.created && inode_of(path) != inode && writer.zone.header->config_epoch == 3,
+       "one that agents were told to leave does not, should somebody have put it back");
+
     look_away(&before);
     atoll_writer_close(&writer);
     need(unlink(path) == 0);

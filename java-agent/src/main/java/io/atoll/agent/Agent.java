@@ -50,6 +50,7 @@ import io.atoll.core.zone.ZoneLayout;
 import io.netty.channel.EventLoop;
 import io.netty.channel.EventLoopGroup;
 import io.netty.util.concurrent.DefaultThreadFactory;
+import io.netty.util.concurrent.Future;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -82,6 +83,7 @@ public final class Agent implements AgentService, AutoCloseable {
     private InetSocketAddress apiAddress;
     private InetSocketAddress metricsAddress;
     private String lastStatus = "";
+    private Future<?> beats;
 
     /** @throws IOException when the journal is held by another agent; the message says by which file */
     public Agent(AgentConfig config, ServiceManager manager) throws IOException {
@@ -126,7 +128,7 @@ public final class Agent implements AgentService, AutoCloseable {
             beat();
             return null;
         }).join();
-        loop.scheduleAtFixedRate(this::beat, config.heartbeat().toMillis(), config.heartbeat().toMillis(),
+        beats = loop.scheduleWithFixedDelay(this::beat, config.heartbeat().toMillis(), config.heartbeat().toMillis(),
                 TimeUnit.MILLISECONDS);
         boolean apart = config.metricsListen() != null;
         Routes routes = new Routes(this, config.token(), config.apiListen().resolve().getAddress().isLoopbackAddress(),
@@ -143,7 +145,7 @@ public final class Agent implements AgentService, AutoCloseable {
                 config.lease().toMillis());
         manager.ready(summary());
         if (manager.watchdogMs() > 0) {
-            loop.scheduleAtFixedRate(manager::watchdog, 0, manager.watchdogMs() / 2, TimeUnit.MILLISECONDS);
+            loop.scheduleWithFixedDelay(manager::watchdog, 0, manager.watchdogMs() / 2, TimeUnit.MILLISECONDS);
         }
     }
 
@@ -384,6 +386,13 @@ public final class Agent implements AgentService, AutoCloseable {
 
     // ---- the end
 
+    private void leaveZones() {
+        if (beats != null) {
+            beats.cancel(false);
+        }
+        zones.forEach(ZoneAgent::close);
+    }
+
     /**
      * Stops listening, probing and writing. Verdicts that stand run out with their leases; operators' decisions stay in
      * force.
@@ -393,7 +402,7 @@ public final class Agent implements AgentService, AutoCloseable {
         manager.stopping();
         servers.forEach(HttpServer::close);
         try {
-            CompletableFuture.runAsync(() -> zones.forEach(ZoneAgent::close), loop).get(STOP_SECONDS, TimeUnit.SECONDS);
+            CompletableFuture.runAsync(this::leaveZones, loop).get(STOP_SECONDS, TimeUnit.SECONDS);
             disk.shutdown();
             if (!disk.awaitTermination(STOP_SECONDS, TimeUnit.SECONDS)) {
                 LOG.warn("The journal is still being written after {} s", STOP_SECONDS);

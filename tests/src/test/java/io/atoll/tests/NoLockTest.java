@@ -112,7 +112,9 @@ class NoLockTest {
         }
         Load.Report report = load.stop();
         Scene.print("3 workers killed under load: %s", report.line());
-        assertTrue(report.failed().size() <= 3 * Load.CLIENTS / 2, "no more cut than the killed workers' connections");
+        assertEquals(List.of(), report.failed().stream().filter(shot -> !shot.problem().matches(
+                ".*(EOFException|Connection reset|Broken pipe).*")).toList(), "failures that are no cut connection");
+        assertTrue(report.failed().size() <= 3 * Load.CLIENTS, "each connection is cut once a kill at most");
         assertEquals(0, report.touching(peers.name(2)).count(), "the failed peer is still known to have failed");
         front.reload();
         Await.until("no request in flight, none counted", FAR, () -> zone.peers().stream()

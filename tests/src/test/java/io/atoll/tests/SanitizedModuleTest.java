@@ -73,7 +73,7 @@ class SanitizedModuleTest {
 
     /** Debian's nginx with the runtimes of the sanitizers before all else; the module is built for them. */
     private static Nginx sanitized(Scene scene, Path reports) {
-        Proc.must("make", "-s", "-C", Dist.ROOT.resolve("nginx-module").toString(), "module-asan");
+        Proc.must("make", "-s", "-j2", "-C", Dist.ROOT.resolve("nginx-module").toString(), "module-asan");
         Path module = Dist.ROOT.resolve("nginx-module/build/asan-module/ngx_http_atoll_module.so");
         String runtimes = Stream.of("libasan.so", "libubsan.so")
                 .map(name -> Proc.must("cc", "-print-file-name=" + name).trim()).reduce((a, b) -> a + ":" + b).orElseThrow();

@@ -84,7 +84,10 @@ public final class HttpServer implements AutoCloseable {
         channel.close().awaitUninterruptibly();
     }
 
-    /** Refuses large bodies in the words of the API. */
+    /**
+     * Refuses large bodies in the words of the API. The rest of the body is read and dropped: a connection that was closed
+     * while the client still writes would take the answer with it.
+     */
     private static final class Aggregator extends HttpObjectAggregator {
         Aggregator() {
             super(BODY_LIMIT);
@@ -93,7 +96,7 @@ public final class HttpServer implements AutoCloseable {
         @Override
         protected void handleOversizedMessage(ChannelHandlerContext context, HttpMessage oversized) {
             send(context, Responses.error(new ApiException(413, "The body is too large", "request body",
-                    "at most " + BODY_LIMIT + " bytes", "send less")), false, false);
+                    "at most " + BODY_LIMIT + " bytes", "send less")), true, false);
         }
     }
 

@@ -27,8 +27,8 @@ final class ZoneMetrics {
     private void zone(ZoneView zone) {
         List<String> labels = List.of(zone.node(), zone.path());
         families.gauge("atoll_zone_attached", "1 when the agent has the zone file and writes to it.", ZONE, labels,
-                zone.isAttached() ? 1 : 0);
-        if (!zone.isAttached()) {
+                zone.attached() ? 1 : 0);
+        if (!zone.attached()) {
             return;
         }
         families.gauge("atoll_zone_epoch", "Tables published in the zone.", ZONE, labels, zone.epoch());

@@ -26,7 +26,7 @@ import java.util.List;
 public record ZoneView(String path, String node, String state, String detail, long length, long epoch,
         long configEpoch, long agentEpoch, long heartbeatAgeMs, long masterPid, boolean masterAlive, int workers,
         long torn, long rejected, long fallbacks, List<UpstreamView> upstreams) {
-    public boolean isAttached() {
+    public boolean attached() {
         return state.equals("OK");
     }
 }

@@ -13,10 +13,10 @@ import io.netty.channel.EventLoop;
 import io.netty.util.concurrent.Future;
 
 /**
- * Probes one peer as its schedule says, counts the outcomes, and tells each at once. On the agent's event loop.
+ * Probes one peer as its schedule says, counts the outcomes, and tells its verdict at once. On the agent's event loop.
  */
 final class PeerMonitor {
-    /** Who hears of each result, with what it changed. */
+    /** Who hears of the first result and of each that changes the verdict. */
     interface Listener {
         void heard(PeerMonitor monitor, PeerHealth.Transition transition, long nowMs);
     }
@@ -90,11 +90,14 @@ final class PeerMonitor {
         lastMs = now;
         metrics.probed(outcome);
         if (outcome.result() != ProbeOutcome.Result.NOT_MADE) {
+            boolean first = !health.hasResult();
             PeerHealth.Transition transition = health.onResult(outcome.isSuccess(), now);
             if (transition != PeerHealth.Transition.NONE) {
                 metrics.transition(transition == PeerHealth.Transition.WENT_UP);
             }
-            listener.heard(this, transition, now);
+            if (first || transition != PeerHealth.Transition.NONE) {
+                listener.heard(this, transition, now);
+            }
         }
         if (!stopped) {
             at(schedule.nextMs(health, startedMs, now, context.random()));

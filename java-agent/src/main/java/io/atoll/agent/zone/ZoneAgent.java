@@ -236,7 +236,7 @@ public final class ZoneAgent {
         long now = context.nowMs();
         for (Watched peer : watched.values()) {
             if (peer.monitor().health().hasResult()) {
-                write(peer.peer(), Reason.PROBE, peer.monitor().word(now));
+                writeVerdict(peer.monitor(), now);
             }
         }
         applyDecisions();
@@ -326,17 +326,14 @@ public final class ZoneAgent {
         }
     }
 
-    /** A result came: what follows from it is written at once. */
+    /** A verdict is new: written at once. The heartbeat renews it. */
     private void heard(PeerMonitor monitor, PeerHealth.Transition transition, long now) {
         guarded(() -> {
             if (zone == null || zone.agentEpoch() != agentEpoch) {
                 return;
             }
             Peer peer = monitor.peer();
-            if (transition == PeerHealth.Transition.WENT_UP) {
-                ramp(peer, now);
-            }
-            write(peer, Reason.PROBE, monitor.word(now));
+            writeVerdict(monitor, now);
             if (transition != PeerHealth.Transition.NONE) {
                 boolean up = transition == PeerHealth.Transition.WENT_UP;
                 PEERS.info("{} {} {} is {}{}", node, poolOf(peer).upstream().name(), name(peer), up ? "up" : "down",
@@ -346,7 +343,24 @@ public final class ZoneAgent {
         });
     }
 
-    /** Begins a ramp for a peer that no other reason holds back, before the last word is lifted. */
+    /**
+     * Writes what the results so far justify. A word that has run out is set again by a failure only: after a pause of
+     * this process, a first success must not bring back what was believed before.
+     */
+    private void writeVerdict(PeerMonitor monitor, long now) {
+        Peer peer = monitor.peer();
+        long word = monitor.word(now);
+        boolean stands = zone.state(peer.slot()).stands(Reason.PROBE, now);
+        if (word != 0 && !stands && monitor.health().state() == PeerHealth.State.RISING) {
+            return;
+        }
+        if (word == 0 && stands) {
+            ramp(peer, now);
+        }
+        write(peer, Reason.PROBE, word);
+    }
+
+    /** Begins a ramp for a peer whose reason is about to be lifted: before, so that no worker sees it without one. */
     private void ramp(Peer peer, long now) {
         long start = poolOf(peer).rampStart(zone, peer, now);
         if (start != zone.state(peer.slot()).rampStartMs()) {
@@ -408,7 +422,7 @@ public final class ZoneAgent {
         if (decision != null && decision.untilMs() > now) {
             wanted = decision.isForever() ? ZoneLayout.FOREVER : decision.untilMs() + services.leaseMs();
         }
-        if (wanted == 0 && word != 0) {
+        if (wanted == 0 && Long.compareUnsigned(word, now) > 0) {
             ramp(peer, now);
         }
         write(peer, Reason.ADMIN, wanted);

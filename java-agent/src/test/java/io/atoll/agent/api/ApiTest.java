@@ -143,6 +143,7 @@ class ApiTest {
             assertError(400, "note is too long",
                     agent.change("b:80", "drain", "{\"note\": \"" + "x".repeat(1001) + "\"}"));
             assertError(413, "too large", agent.change("b:80", "drain", " ".repeat(70_000)));
+            assertError(413, "too large", agent.change("b:80", "drain", " ".repeat(7_000_000)));
             assertFalse(zone.stands(1, Reason.ADMIN));
         }
     }

@@ -16,6 +16,8 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 
+import javax.net.ServerSocketFactory;
+
 import io.atoll.agent.os.Posix;
 import io.atoll.agent.testing.Await;
 import io.atoll.agent.testing.DatagramSocket;
@@ -70,7 +72,7 @@ class AgentProcessTest {
 
     private ZoneFixture zone() throws IOException {
         return ZoneFixture.create(folder.resolve("nginx.zone"), new ProbeSpec(ZoneLayout.ProbeKind.HTTP, "/", 100, 900,
-                2, 3), 0, Server.at(well.address()), Server.at(dead));
+                2, 3), 60_000, Server.at(well.address()), Server.at(dead));
     }
 
     private Process run(String notifySocket, String... arguments) throws IOException {
@@ -168,6 +170,25 @@ class AgentProcessTest {
         awaitDown(zone);
         assertEquals(1, count("is down:"), this::output);
         assertEquals(1, count("attached as agent"), this::output);
+    }
+
+    @Test
+    void shouldNotBringBackAVerdictAboutAPeerThatGotWellWhileItWasStopped() throws Exception {
+        ZoneFixture zone = zone();
+        Process agent = agent();
+        awaitDown(zone);
+        signal(agent, "STOP");
+        long last = zone.word(1, Reason.PROBE);
+        Await.until("the end of the lease", () -> Posix.monotonicMs() > last);
+        try (ScriptedServer again = new ScriptedServer(ServerSocketFactory.getDefault(), dead.getPort(),
+                always(response(200, "x")))) {
+            signal(agent, "CONT");
+            Await.until("the peer to be found well", () -> {
+                assertFalse(zone.stands(1, Reason.PROBE), this::output);
+                return count("is up after") == 1 && again.accepted() > 0;
+            }, this::output);
+            assertEquals(0, zone.rampStart(1), "it served already");
+        }
     }
 
     @Test

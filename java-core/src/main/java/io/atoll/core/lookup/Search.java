@@ -71,6 +71,15 @@ final class Search {
         if (table.isSingle()) {
             return isAllowed(0) && hasRoom(0) ? 0 : Walk.NONE;
         }
+        int peer = searchRings();
+        if (peer == Walk.NONE && isNewlyGuarded()) {
+            walk.restart();
+            peer = searchRings();
+        }
+        return peer;
+    }
+
+    private int searchRings() {
         int peer = searchRing();
         if (peer == Walk.NONE && walk.ring == ZoneLayout.Ring.PRIMARY) {
             walk.ring = ZoneLayout.Ring.BACKUPS;
@@ -256,6 +265,15 @@ final class Search {
     /** Words of the slot are about this peer. */
     boolean isPresent(int peer) {
         return words.incarnation(table.slot(peer)) == incarnations[peer];
+    }
+
+    /** The guard was off when it was worked out, and is on now: nobody is told that none is left by an old one. */
+    private boolean isNewlyGuarded() {
+        if (walk.isUnguarded() || guard || guardCheckedMs == now) {
+            return false;
+        }
+        guardCheckedMs = 0;
+        return isGuarded();
     }
 
     /**

@@ -81,8 +81,13 @@ public final class Walk {
     void enter(Table next) {
         if (table != next) {
             table = next;
-            ring = ZoneLayout.Ring.PRIMARY;
-            point = next.find(ring, hash);
+            restart();
         }
+    }
+
+    /** Back to the first point of the primary ring; who was given stays given. */
+    void restart() {
+        ring = ZoneLayout.Ring.PRIMARY;
+        point = table.find(ring, hash);
     }
 }

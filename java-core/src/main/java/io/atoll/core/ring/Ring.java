@@ -13,8 +13,9 @@ import java.util.Map;
  * <p>Each server gives {@code weight × 160} points: a chain of CRC-32 values, each over host, a zero byte, port and the
  * value before. A name that is added again (another address of it) gives the points of its name again; of equal hashes
  * the one that was added first stays. The servers of one name form a <em>group</em>, numbered in the order of first
- * appearance. Immutable; the bucket index is a power of two no smaller than the number of points, so that a lookup
- * looks at about two points.
+ * appearance. Immutable; there is a bucket for each {@value #POINTS_PER_BUCKET} points or fewer, a power of two in all: a
+ * lookup then looks at about three points, which lie side by side, and the index of 1,000 servers stays in a processor's
+ * second-level cache.
  */
 public final class Ring {
     /** Points that a ring may have before equal ones are dropped. */
@@ -22,6 +23,9 @@ public final class Ring {
 
     /** Hashes lie in {@code 1 << 24} buckets at most. */
     public static final int MAX_BUCKET_BITS = 24;
+
+    /** Points for each bucket, at most, on average. */
+    public static final int POINTS_PER_BUCKET = 4;
 
     private final long[] points;
     private final int[] buckets;
@@ -186,7 +190,8 @@ public final class Ring {
         /** The ring of the servers added so far; without any, an empty one. */
         public Ring build() {
             long[] sorted = dropEqual(sort(Arrays.copyOf(points, count)));
-            int bits = Math.min(MAX_BUCKET_BITS, Math.max(1, 32 - Integer.numberOfLeadingZeros(sorted.length - 1)));
+            int wanted = (sorted.length + POINTS_PER_BUCKET - 1) / POINTS_PER_BUCKET;
+            int bits = Math.min(MAX_BUCKET_BITS, Math.max(1, 32 - Integer.numberOfLeadingZeros(wanted - 1)));
             int shift = 32 - (sorted.length == 0 ? 1 : bits);
             int groupCount = groups.size();
             return new Ring(sorted, index(sorted, shift), shift, shares(sorted, groupCount), Arrays.copyOf(names, groupCount));

@@ -354,7 +354,8 @@ public final class Zone {
             return false;
         }
         memory.setRelease(word, value);
-        // The store above must be seen before the incarnation is read again: the master clears, then changes it.
+        // The store above comes before the second look: the master stores the new incarnation first, then 0 to the words,
+        // so it either clears this value or is seen here.
         VarHandle.fullFence();
         if (incarnation(slot) == incarnation) {
             return true;

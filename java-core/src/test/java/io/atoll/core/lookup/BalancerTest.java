@@ -152,6 +152,19 @@ class BalancerTest {
     }
 
     @Test
+    void shouldWorkTheGuardOutAgainBeforeNoneIsLeft() {
+        Table table = plain(4);
+        Balancer balancer = balancer(table);
+        words.setReason(0, Reason.PROBE, now + 100_000);
+        assertEquals(3, order(table, balancer, walk(1)).size());
+        for (int slot = 1; slot < 4; slot++) {
+            words.setReason(slot, Reason.PROBE, now + 100_000);
+        }
+        now += 1;
+        assertEquals(4, order(table, balancer, walk(1)).size());
+    }
+
+    @Test
     void shouldNotGuardWhileABackupIsWell() {
         Table table = table(new Peer("a"), new Peer("b"), new Peer("c").withFlags(PeerFlag.BACKUP));
         words.setReason(0, Reason.PROBE, now + 1000);

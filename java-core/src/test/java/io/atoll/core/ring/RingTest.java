@@ -155,7 +155,8 @@ class RingTest {
             }
             Ring ring = ring(names);
             int[] buckets = ring.buckets();
-            assertTrue(buckets.length - 1 >= ring.pointCount() && (buckets.length - 1) / 2 < ring.pointCount());
+            int wanted = (ring.pointCount() + Ring.POINTS_PER_BUCKET - 1) / Ring.POINTS_PER_BUCKET;
+            assertTrue(buckets.length - 1 >= wanted && (buckets.length - 1) / 2 < wanted);
             assertEquals(0, buckets[0]);
             assertEquals(ring.pointCount(), buckets[buckets.length - 1]);
             for (int p = 0; p < ring.pointCount(); p++) {

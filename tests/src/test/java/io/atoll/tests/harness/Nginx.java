@@ -29,7 +29,6 @@ public final class Nginx implements AutoCloseable {
     private int workers = 2;
     private boolean master = true;
     private String main = "";
-    private String events = "";
     private String http = "";
     private String others = "";
     private Process process;
@@ -65,12 +64,6 @@ public final class Nginx implements AutoCloseable {
     /** Lines for the main context. */
     public Nginx main(String lines) {
         main = lines;
-        return this;
-    }
-
-    /** Lines for the events block. */
-    public Nginx events(String lines) {
-        events = lines;
         return this;
     }
 
@@ -332,7 +325,6 @@ public final class Nginx implements AutoCloseable {
                 %s
                 events {
                     worker_connections 2048;
-                    %s
                 }
                 http {
                     %s
@@ -345,7 +337,7 @@ public final class Nginx implements AutoCloseable {
                     log_format scene '$msec|$status|$request_uri|$upstream_addr|$upstream_status|$request_time|$pid';
                 %s
                 }
-                """.formatted(master ? "on" : "off", workers, main, events,
+                """.formatted(master ? "on" : "off", workers, main,
                 http.contains("access_log logs/") ? "" : "access_log off;", http.indent(4));
         try {
             Files.writeString(configuration(), text);

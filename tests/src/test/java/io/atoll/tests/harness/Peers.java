@@ -80,11 +80,6 @@ public final class Peers {
         return names.get(i);
     }
 
-    /** Index of the peer with that address; -1 for none. */
-    public int index(String name) {
-        return names.indexOf(name);
-    }
-
     /** Its process. */
     public Nginx nginx(int i) {
         return peers.get(i);

@@ -74,13 +74,6 @@ public final class Proc {
         return end < 0 ? '-' : stat.charAt(end + 2);
     }
 
-    /** Processor time used, in clock ticks (user and system). */
-    public static long ticks(long pid) {
-        String stat = read(pid, "stat");
-        String[] fields = stat.substring(stat.lastIndexOf(')') + 2).split(" ");
-        return Long.parseLong(fields[11]) + Long.parseLong(fields[12]);
-    }
-
     /** True while a process of that id runs (a zombie does not). */
     public static boolean alive(long pid) {
         char state = state(pid);

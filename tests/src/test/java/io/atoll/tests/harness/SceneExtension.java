@@ -7,6 +7,7 @@ import org.junit.jupiter.api.extension.BeforeEachCallback;
 import org.junit.jupiter.api.extension.ExtensionContext;
 import org.junit.jupiter.api.extension.ParameterContext;
 import org.junit.jupiter.api.extension.ParameterResolver;
+import org.opentest4j.TestAbortedException;
 
 /** Gives a test its {@link Scene} and closes it. The folder of a failed scene is kept and named. */
 public final class SceneExtension
@@ -41,7 +42,7 @@ public final class SceneExtension
         if (scene == null) {
             return;
         }
-        boolean keep = context.getExecutionException().isPresent();
+        boolean keep = context.getExecutionException().filter(e -> !(e instanceof TestAbortedException)).isPresent();
         try {
             scene.close();
         } catch (Exception | AssertionError e) {

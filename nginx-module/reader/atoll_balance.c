@@ -612,11 +612,11 @@ peer_failed(atoll_peer_t *peer, atoll_peer_state_record_t *state, uint64_t now)
 }
 
 
-/* A success after the first try of a failed peer ends the reason; its share comes back as a ramp. */
+/* A success after the first try of a failed peer ends the reason; its share comes back as a ramp, if not in one already. */
 static void
 peer_succeeded(const atoll_balancer_t *balancer, const atoll_peer_t *peer, atoll_peer_state_record_t *state, uint64_t now)
 {
-    uint64_t passive = atoll_relaxed(state->reason[ATOLL_REASON_PASSIVE]);
+    uint64_t start, passive = atoll_relaxed(state->reason[ATOLL_REASON_PASSIVE]);
 
     if (!atoll_peer_is_present(peer, state)
         || atoll_relaxed(state->accessed_ms) >= atoll_relaxed(state->checked_ms))
@@ -625,7 +625,9 @@ peer_succeeded(const atoll_balancer_t *balancer, const atoll_peer_t *peer, atoll
     }
 
     if (passive != 0) {
-        if (balancer->slow_start_ms != 0) {
+        start = atoll_relaxed(state->ramp_start_ms);
+
+        if (balancer->slow_start_ms != 0 && (start == 0 || now - start >= balancer->slow_start_ms)) {
             atoll_set(state->ramp_start_ms, now);
         }
 

@@ -2,10 +2,13 @@
 #ifndef ATOLL_TAP_H
 #define ATOLL_TAP_H
 
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <time.h>
+#include <unistd.h>
 
 static int tap_tests, tap_failures, tap_failed;
 
@@ -52,6 +55,25 @@ tap_done(void)
     printf("1..%d\n", tap_tests);
 
     return tap_failures != 0;
+}
+
+/* A child that ends with its parent, and after a minute in any case. */
+static inline pid_t
+tap_fork(void)
+{
+    pid_t pid = fork();
+
+    if (pid < 0) {
+        perror("fork");
+        exit(1);
+    }
+
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        alarm(60);
+    }
+
+    return pid;
 }
 
 /* Random numbers (splitmix64). The seed is printed, and taken from ATOLL_SEED when that is set. */

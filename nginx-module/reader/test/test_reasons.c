@@ -405,7 +405,7 @@ shouldLetOneOfManyProcessesTryAFailedPeer(void)
         CHECK(pipe(report) == 0);
 
         for (uint32_t i = 0; i < 4; i++) {
-            if (fork() == 0) {
+            if (tap_fork() == 0) {
                 balancer.row = atoll_zone_row(&fixture.zone, i);
                 atomic_fetch_add(gate, 1);
                 while (atomic_load(gate) < 4) { /* all start at once */ }
@@ -444,6 +444,25 @@ shouldBeginARampWhenAFailedPeerIsWellAgain(void)
     CHECK_EQUAL(0, fixture.zone.states[2].ramp_start_ms);
     atoll_done(&balancer, &walk, T + TIMEOUT + 20, 0);
     CHECK_EQUAL(T + TIMEOUT + 20, fixture.zone.states[2].ramp_start_ms);
+}
+
+
+/* The agent saw it first. */
+static void
+shouldNotBeginARampAnewThatIsOn(void)
+{
+    uint32_t hash;
+
+    fresh(4);
+    fixture.zone.upstreams[0].slow_start_ms = 1000;
+    hash = key_of(2);
+    CHECK_EQUAL(2, pick(hash, T));
+    atoll_done(&balancer, &walk, T, 1);
+    fixture.zone.states[2].ramp_start_ms = T + TIMEOUT - 999;
+    CHECK_EQUAL(2, pick(hash, T + TIMEOUT));
+    atoll_done(&balancer, &walk, T + TIMEOUT, 0);
+    CHECK_EQUAL(T + TIMEOUT - 999, fixture.zone.states[2].ramp_start_ms);
+    CHECK_EQUAL(0, fixture.zone.states[2].reason[ATOLL_REASON_PASSIVE]);
 }
 
 
@@ -583,6 +602,7 @@ main(void)
     RUN(shouldForgetSingleFailuresAfterTheTimeout);
     RUN(shouldLetOneOfManyProcessesTryAFailedPeer);
     RUN(shouldBeginARampWhenAFailedPeerIsWellAgain);
+    RUN(shouldNotBeginARampAnewThatIsOn);
     RUN(shouldGiveARampingPeerItsKeysBackOneByOne);
     RUN(shouldServeARampItselfWhenTheNextIsRampingToo);
     RUN(shouldNotLookAtRampsOnARetry);

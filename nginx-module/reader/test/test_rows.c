@@ -46,7 +46,7 @@ claim(atoll_row_t *row, uint64_t pid)
 static uint64_t
 dead_pid(void)
 {
-    pid_t pid = fork();
+    pid_t pid = tap_fork();
 
     if (pid == 0) {
         _exit(0);
@@ -192,7 +192,7 @@ shouldNeverShareARowAmongProcessesThatClaimAtOnce(void)
         CHECK(pipe(gate) == 0 && pipe(report) == 0);
 
         for (int i = 0; i < WORKERS; i++) {
-            pids[i] = fork();
+            pids[i] = tap_fork();
 
             if (pids[i] == 0) {
                 close(gate[1]);
@@ -250,7 +250,7 @@ shouldLoseNoRowToClaimsThatAreKilled(void)
     fixture_open(&fixture, 2, 4, 3, 4096);
 
     for (int round = 0; round < 200; round++) {
-        pid = fork();
+        pid = tap_fork();
 
         if (pid == 0) {
             claim_for_ever();

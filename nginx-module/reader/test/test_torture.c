@@ -142,7 +142,7 @@ look_up_for_ever(void)
 static pid_t
 start(void (*what)(void))
 {
-    pid_t pid = fork();
+    pid_t pid = tap_fork();
 
     if (pid == 0) {
         what();

@@ -1,5 +1,6 @@
 package io.atoll.core.lookup;
 
+import io.atoll.core.liveness.Ramp;
 import io.atoll.core.table.Table;
 import io.atoll.core.zone.Reason;
 
@@ -81,7 +82,7 @@ public final class Balancer {
         }
         long passive = words.reason(slot, Reason.PASSIVE);
         if (passive != 0) {
-            if (search.slowStartMs != 0) {
+            if (search.slowStartMs != 0 && !Ramp.isRamping(words.rampStartMs(slot), search.slowStartMs, nowMs)) {
                 words.setRampStartMs(slot, nowMs);
             }
             if (!words.compareAndSetPassive(slot, passive, 0)) {

@@ -222,6 +222,22 @@ class BalancerTest {
     }
 
     @Test
+    void shouldNotBeginARampAnewThatIsOn() {
+        Table table = plain(2);
+        Balancer balancer = balancer(table);
+        Walk request = walk(1);
+        int owner = slot(table, balancer, request);
+        balancer.done(request, now, true);
+        now += 10_001;
+        words.setRampStartMs(owner, now - SLOW_START + 1);
+        Walk trial = walk(1);
+        assertEquals(owner, slot(table, balancer, trial));
+        balancer.done(trial, now, false);
+        assertEquals(0, words.reason(owner, Reason.PASSIVE));
+        assertEquals(now - SLOW_START + 1, words.rampStartMs(owner));
+    }
+
+    @Test
     void shouldCountFailuresUpToMaxFails() {
         Table table = table(new Peer("a", 1, 0, 3, 5000, 0), new Peer("b", 1, 0, 3, 5000, 0));
         Balancer balancer = balancer(table);

@@ -21,10 +21,13 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Arrays;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.Consumer;
+import java.util.function.Predicate;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
 
@@ -133,17 +136,20 @@ class DeadPeersTest {
     @Test
     void shouldBringAPeerBackAsARamp(Scene scene) {
         Stage stage = Stage.open(scene, null);
-        long begin = System.nanoTime();
-        Await.window(Duration.ofSeconds(2));
-        double full = stage.atoll.report().since(begin).share(stage.victim());
+        Map<String, String> owners = Front.owners(stage.front);
+        Predicate<Load.Shot> ownKey = shot -> owners.get(shot.object()).equals(stage.victim());
         stage.peers.nginx(VICTIM).kill();
         stage.awaitProbedDown();
         stage.peers.nginx(VICTIM).start();
         stage.awaitProbedUp();
-        long up = System.nanoTime();
-        Await.moment(up + (Front.SLOW_START_MS + 2000) * 1_000_000L);
-        Load.Report stock = stage.stock.stop();
-        Load.Report atoll = stage.atoll.stop();
+        Await.until("two seconds after its ramp", FAR, () -> {
+            long start = stage.zone.peer(Front.ATOLL, stage.victim()).rampStartMs();
+            return start > 0 && ZoneFile.nowMs() > start + Front.SLOW_START_MS + 2000;
+        });
+        long up = stage.zone.peer(Front.ATOLL, stage.victim()).rampStartMs() * 1_000_000L;
+        Load.Report stock = stage.stock.stop().where(ownKey);
+        Load.Report whole = stage.atoll.stop();
+        Load.Report atoll = whole.where(ownKey);
 
         double[] share = new double[5];
         StringBuilder line = new StringBuilder();
@@ -153,18 +159,22 @@ class DeadPeersTest {
             share[i] = atoll.between(from, to).share(stage.victim());
             line.append(String.format(" %.2f (stock %.2f)", share[i], stock.between(from, to).share(stage.victim())));
         }
-        Scene.print("share of the peer: %.2f before, by quarters of %d ms after its return:%s", full,
-                Front.SLOW_START_MS, line);
-        assertEquals(List.of(), atoll.failed(), atoll.complaint());
-        assertTrue(share[0] < 0.45 * full, "a beginning ramp gives little");
-        assertTrue(share[0] < share[2] && share[1] < share[3] && share[3] > 0.55 * full, "the share grows");
-        assertTrue(Math.abs(share[4] - full) < 0.4 * full, "in the end it has what it had");
-
-        Map<String, String> owners = new HashMap<>();
-        atoll.between(0, begin).shots().forEach(shot -> owners.put(shot.object(), shot.first()));
-        assertEquals(0, atoll.since(up + (Front.SLOW_START_MS + TOLERANCE_MS) * 1_000_000L)
-                .where(shot -> !owners.getOrDefault(shot.object(), shot.first()).equals(shot.first())).count(),
+        Scene.print("share of its keys that a peer serves, by quarters of its ramp of %d ms, and after:%s", Front.SLOW_START_MS,
+                line);
+        assertEquals(List.of(), whole.failed(), whole.complaint());
+        assertTrue(share[0] < 0.4, "a beginning ramp gives little: " + share[0]);
+        assertTrue(share[0] < share[2] && share[1] < share[3] && share[3] > 0.6, "the share grows");
+        Load.Report after = whole.since(up + (Front.SLOW_START_MS + TOLERANCE_MS) * 1_000_000L);
+        assertEquals(0, after.where(shot -> !shot.first().equals(owners.get(shot.object()))).count(),
                 "after the ramp every key is where it was");
+
+        Set<String> taken = new HashSet<>();
+        for (Load.Shot shot : atoll.since(up).shots()) {
+            assertTrue(shot.first().equals(stage.victim()) || !taken.contains(shot.object()), shot.object() + " moved twice");
+            if (shot.first().equals(stage.victim())) {
+                taken.add(shot.object());
+            }
+        }
     }
 
     @Test

@@ -8,7 +8,6 @@ import io.atoll.core.zone.ZoneLayout.Reason;
 import io.atoll.tests.harness.Agent;
 import io.atoll.tests.harness.Await;
 import io.atoll.tests.harness.Front;
-import io.atoll.tests.harness.Http;
 import io.atoll.tests.harness.Load;
 import io.atoll.tests.harness.Nginx;
 import io.atoll.tests.harness.Peers;
@@ -16,7 +15,6 @@ import io.atoll.tests.harness.Proc;
 import io.atoll.tests.harness.Scene;
 import io.atoll.tests.harness.SceneExtension;
 import io.atoll.tests.harness.ZoneFile;
-import java.io.IOException;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -112,7 +110,7 @@ class ReloadStormTest {
     }
 
     @Test
-    void shouldKeepStateByNameWhenServersAreReorderedAddedAndRemoved(Scene scene) throws IOException {
+    void shouldKeepStateByNameWhenServersAreReorderedAddedAndRemoved(Scene scene) {
         Peers peers = Peers.start(scene, 6);
         Nginx front = Nginx.in(scene, "front");
         front.atoll(http(front, peers, 0, 1, 2, 3, 4)).start();
@@ -121,7 +119,7 @@ class ReloadStormTest {
         agent.drain(Front.ATOLL, peers.name(1));
         peers.nginx(2).kill();
         Await.until("the probes to notice", FAR, () -> zone.stands(Front.ATOLL, peers.name(2), Reason.PROBE));
-        Map<String, String> owners = owners(front);
+        Map<String, String> owners = Front.owners(front);
 
         Load load = Load.startClosing(scene, front.address(), "/atoll", RATE);
         int[][] orders = {{4, 3, 2, 1, 0}, {2, 0, 4, 1, 3}, {1, 2, 3, 4, 5}, {5, 4, 2, 1}, {0, 1, 2, 3, 4}};
@@ -132,7 +130,7 @@ class ReloadStormTest {
                 assertEquals(i == 1, peer.reasons()[Reason.ADMIN] == ZoneLayout.FOREVER, "drain of peer " + i);
                 assertEquals(i == 2, peer.stands(Reason.PROBE), "probe reason of peer " + i);
             }
-            Map<String, String> now = owners(front);
+            Map<String, String> now = Front.owners(front);
             long moved = owners.entrySet().stream().filter(owner -> !owner.getValue().equals(now.get(owner.getKey())))
                     .count();
             Scene.print("servers %s: %d of %d keys have another owner than at first", java.util.Arrays.toString(order),
@@ -150,7 +148,7 @@ class ReloadStormTest {
     }
 
     @Test
-    void shouldNotGiveAPeersStateToAnotherThatTakesItsPlace(Scene scene) throws IOException {
+    void shouldNotGiveAPeersStateToAnotherThatTakesItsPlace(Scene scene) {
         Peers peers = Peers.start(scene, 6);
         Nginx front = Nginx.in(scene, "front");
         front.atoll(http(front, peers, 0, 1, 2)).start();
@@ -166,7 +164,7 @@ class ReloadStormTest {
     }
 
     @Test
-    void shouldFollowAChangedSizeWithItsState(Scene scene) throws IOException {
+    void shouldFollowAChangedSizeWithItsState(Scene scene) {
         Peers peers = Peers.start(scene, 3);
         Nginx front = Nginx.in(scene, "front");
         String http = http(front, peers, 0, 1, 2);
@@ -186,21 +184,6 @@ class ReloadStormTest {
         Load.Report report = load.stop();
         assertEquals(List.of(), report.failed(), report.complaint());
         assertEquals(0, report.touching(peers.name(1)).count(), "requests at the drained peer");
-    }
-
-    private static Map<String, String> owners(Nginx front) throws IOException {
-        Map<String, String> owners = new HashMap<>();
-        try (Http http = Http.open(front.address(), FAR)) {
-            List<String> objects = new ArrayList<>();
-            for (int i = 0; i < Peers.OBJECTS; i++) {
-                objects.add("/atoll/o/" + i);
-            }
-            List<Http.Response> responses = http.pipeline(objects);
-            for (int i = 0; i < responses.size(); i++) {
-                owners.put(objects.get(i), responses.get(i).header("X-Owner"));
-            }
-        }
-        return owners;
     }
 
     private static String http(Nginx front, Peers peers, int... order) {

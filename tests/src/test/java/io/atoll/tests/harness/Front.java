@@ -1,5 +1,13 @@
 package io.atoll.tests.harness;
 
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.time.Duration;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.IntStream;
+
 /**
  * The nginx under test: one pool twice, behind stock `hash KEY consistent` at /stock/ and behind `atoll KEY` at /atoll/, with the
  * same key, timeouts and retries. Header X-Upstream names the peers tried. /status is atoll_status, /agent/ the agent's API.
@@ -84,5 +92,20 @@ public final class Front {
                     location /agent/ { access_log off; proxy_pass http://%5$s/; }
                 }
                 """.formatted(stockServers, servers, lines, front.socket(), Agent.listen(front.scene()));
+    }
+
+    /** The owner of each object, by its name, as $atoll_owner has it now. Asks for every object once. */
+    public static Map<String, String> owners(Nginx front) {
+        Map<String, String> owners = new HashMap<>();
+        List<String> objects = IntStream.range(0, Peers.OBJECTS).mapToObj(i -> "/o/" + i).toList();
+        try (Http http = Http.open(front.address(), Duration.ofSeconds(30))) {
+            List<Http.Response> responses = http.pipeline(objects.stream().map(object -> "/atoll" + object).toList());
+            for (int i = 0; i < responses.size(); i++) {
+                owners.put(objects.get(i), responses.get(i).header("X-Owner"));
+            }
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+        return owners;
     }
 }

@@ -62,7 +62,8 @@ typedef struct {
     ngx_msec_t                java_timeout;
     ngx_str_t                 node;             /* never empty after init_module */
 
-    ngx_str_t                 secret;           /* len 0: none */
+    ngx_str_t                 secret;           /* file of the secret; len 0: none */
+    void                     *hmac;             /* HMAC_CTX with the secret in it */
     ngx_str_t                 cdn_id;           /* this node in CDN-Loop */
 
     ngx_array_t               upstreams;        /* of ngx_http_atoll_srv_conf_t *, with `atoll` */

@@ -21,16 +21,25 @@ static ngx_int_t ngx_http_atoll_mac(ngx_http_atoll_plan_t *plan, ngx_uint_t tier
     u_char mac[NGX_HTTP_ATOLL_MAC_LEN]);
 
 
+static void
+ngx_http_atoll_free_hmac(void *data)
+{
+    HMAC_CTX_free(data);
+}
+
+
 /* atoll_secret file: its bytes, without line ends at the end, are the secret. */
 char *
 ngx_http_atoll_secret(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_atoll_main_conf_t  *amcf = conf;
 
-    u_char           buf[4096];
-    ssize_t          n;
-    ngx_fd_t         fd;
-    ngx_str_t       *value;
+    u_char               buf[4096];
+    ssize_t              n;
+    HMAC_CTX            *hmac;
+    ngx_fd_t             fd;
+    ngx_str_t           *value;
+    ngx_pool_cleanup_t  *cln;
 
     if (amcf->secret.data) {
         return "is duplicate";
@@ -63,15 +72,22 @@ ngx_http_atoll_secret(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    amcf->secret.len = n;
-    amcf->secret.data = ngx_pnalloc(cf->pool, n);
+    cln = ngx_pool_cleanup_add(cf->pool, 0);
+    hmac = HMAC_CTX_new();
 
-    if (amcf->secret.data == NULL) {
+    if (cln == NULL || hmac == NULL || HMAC_Init_ex(hmac, buf, n, EVP_sha256(), NULL) != 1) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "atoll_secret: no HMAC-SHA256 from the OpenSSL library");
+        HMAC_CTX_free(hmac);
         return NGX_CONF_ERROR;
     }
 
-    ngx_memcpy(amcf->secret.data, buf, n);
     ngx_explicit_memzero(buf, sizeof(buf));
+
+    cln->handler = ngx_http_atoll_free_hmac;
+    cln->data = hmac;
+
+    amcf->secret = value[1];
+    amcf->hmac = hmac;
 
     return NGX_CONF_OK;
 }
@@ -197,7 +213,7 @@ ngx_http_atoll_read_step(ngx_http_atoll_plan_t *plan)
 static ngx_int_t
 ngx_http_atoll_mac(ngx_http_atoll_plan_t *plan, ngx_uint_t tier, u_char *step, u_char mac[NGX_HTTP_ATOLL_MAC_LEN])
 {
-    u_char                      *p, digest[EVP_MAX_MD_SIZE];
+    u_char                       digest[EVP_MAX_MD_SIZE];
     ngx_str_t                    key;
     unsigned int                 len;
     ngx_http_request_t          *r = plan->request;
@@ -220,15 +236,12 @@ ngx_http_atoll_mac(ngx_http_atoll_plan_t *plan, ngx_uint_t tier, u_char *step, u
         return NGX_ERROR;
     }
 
-    p = ngx_pnalloc(r->pool, NGX_HTTP_ATOLL_SIGNED_LEN + key.len);
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_memcpy(p, step, NGX_HTTP_ATOLL_SIGNED_LEN);
-    ngx_memcpy(p + NGX_HTTP_ATOLL_SIGNED_LEN, key.data, key.len);
-
-    if (HMAC(EVP_sha256(), amcf->secret.data, amcf->secret.len, p, NGX_HTTP_ATOLL_SIGNED_LEN + key.len, digest, &len) == NULL) {
+    /* without a key: that of the directive, whose schedule is there already */
+    if (HMAC_Init_ex(amcf->hmac, NULL, 0, NULL, NULL) != 1
+        || HMAC_Update(amcf->hmac, step, NGX_HTTP_ATOLL_SIGNED_LEN) != 1
+        || HMAC_Update(amcf->hmac, key.data, key.len) != 1
+        || HMAC_Final(amcf->hmac, digest, &len) != 1)
+    {
         return NGX_ERROR;
     }
 

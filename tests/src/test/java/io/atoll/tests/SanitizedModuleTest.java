@@ -193,7 +193,7 @@ class SanitizedModuleTest {
         Scene.print("seed %d", seed);
         for (int i = 0; i < FLIPS; i++) {
             List<Long> workers = front.workerPids();
-            zone.flip(new Random(seed + i), 0, zone.length());
+            zone.flipBehindMagic(new Random(seed + i));
             try (Http http = Http.open(front.address(), FAR)) {
                 for (String pool : POOLS) {
                     for (int n = 0; n < 20; n++) {

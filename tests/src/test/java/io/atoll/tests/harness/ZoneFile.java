@@ -85,6 +85,14 @@ public record ZoneFile(Path path) {
         }
     }
 
+    /**
+     * Flips a bit in one byte of a thousand anywhere behind the magic. Without its magic a file is somebody else's to nginx: a
+     * reload is refused and leaves it alone, which is a scene of its own.
+     */
+    public void flipBehindMagic(Random random) {
+        flip(random, Long.BYTES, length() - Long.BYTES);
+    }
+
     /** Flips a bit in one byte of a thousand, from an offset on. */
     public void flip(Random random, long from, long length) {
         try (FileChannel channel = FileChannel.open(path, StandardOpenOption.READ, StandardOpenOption.WRITE)) {

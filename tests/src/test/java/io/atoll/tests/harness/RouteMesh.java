@@ -342,12 +342,24 @@ public final class RouteMesh {
         });
     }
 
-    /** All hops of all nodes and of the origin, by URI. */
+    /** All hops of all nodes and of the origin, by URI, once the logs stand still: nginx logs a request after its answer is out. */
     public Map<String, List<Hop>> ways() {
+        List<Hop> seen = hops();
+        for (int look = 0; look < 50; look++) {
+            Await.window(Duration.ofMillis(300));
+            List<Hop> now = hops();
+            if (now.equals(seen)) {
+                break;
+            }
+            seen = now;
+        }
         Map<String, List<Hop>> ways = new TreeMap<>();
-        Stream.concat(nodes().stream().flatMap(node -> node.log().stream()), originLog().stream())
-                .forEach(hop -> ways.computeIfAbsent(hop.uri(), uri -> new ArrayList<>()).add(hop));
+        seen.forEach(hop -> ways.computeIfAbsent(hop.uri(), uri -> new ArrayList<>()).add(hop));
         return ways;
+    }
+
+    private List<Hop> hops() {
+        return Stream.concat(nodes().stream().flatMap(node -> node.log().stream()), originLog().stream()).toList();
     }
 
     /** `server` lines for these nodes, each with these parameters. */

@@ -164,9 +164,9 @@ public final class ZoneFixture {
         bytes.putLong(HeaderRecord.CONFIG_EPOCH, zone().configEpoch() + 1);
     }
 
-    /** A reload that changed no server: another configuration number. */
+    /** A reload that changed no server: another configuration number. Also for a zone whose sections are damaged. */
     public void countConfiguration() {
-        bytes.putLong(HeaderRecord.CONFIG_EPOCH, zone().configEpoch() + 1);
+        bytes.putLong(HeaderRecord.CONFIG_EPOCH, bytes.getLong(HeaderRecord.CONFIG_EPOCH) + 1);
     }
 
     public void setProbe(ProbeSpec probe) {

@@ -8,6 +8,7 @@
  *   ngx_http_atoll_route.c     atoll_route: tiers
  *   ngx_http_atoll_step.c      the step from node to node
  *   ngx_http_atoll_variables.c variables
+ *   ngx_http_atoll_disk.c      atoll_disk_reserve
  *   ngx_http_atoll_status.c    atoll_status
  */
 #ifndef NGX_HTTP_ATOLL_H
@@ -37,6 +38,7 @@
 
 typedef struct ngx_http_atoll_route_s  ngx_http_atoll_route_t;
 typedef struct ngx_http_atoll_plan_s  ngx_http_atoll_plan_t;
+typedef struct ngx_http_atoll_disk_look_s  ngx_http_atoll_disk_look_t;
 
 
 /* An upstream { } block. */
@@ -68,6 +70,7 @@ typedef struct {
 
     ngx_array_t               upstreams;        /* of ngx_http_atoll_srv_conf_t *, with `atoll` */
     ngx_array_t               routes;           /* of ngx_http_atoll_route_t * */
+    ngx_array_t               disks;            /* of ngx_http_atoll_disk_t */
 
     /* master: between postconfiguration and init_module */
     atoll_compile_region_t    region;
@@ -81,6 +84,15 @@ typedef struct {
     /* worker */
     atoll_row_t               row;
 } ngx_http_atoll_main_conf_t;
+
+
+/* A folder of atoll_disk_reserve. */
+typedef struct {
+    ngx_str_t                    path;
+    off_t                        reserve;
+    ngx_uint_t                   has_cache;     /* 0: counts for all caches */
+    ngx_http_atoll_disk_look_t  *look;          /* shared by all workers */
+} ngx_http_atoll_disk_t;
 
 
 /* What this worker keeps of a peer, behind atoll_peer_t.session. */
@@ -131,6 +143,13 @@ ngx_http_atoll_ctx_t *ngx_http_atoll_get_ctx(ngx_http_request_t *r);
 ngx_int_t ngx_http_atoll_add_variables(ngx_conf_t *cf);
 void ngx_http_atoll_find_node(ngx_cycle_t *cycle, ngx_http_atoll_main_conf_t *amcf);
 ngx_str_t *ngx_http_atoll_self_in(ngx_cycle_t *cycle, ngx_http_atoll_main_conf_t *amcf, ngx_http_atoll_srv_conf_t *ascf);
+
+/* ngx_http_atoll_disk.c */
+char *ngx_http_atoll_disk_reserve(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+void ngx_http_atoll_init_disks(ngx_conf_t *cf, ngx_http_atoll_main_conf_t *amcf);
+void ngx_http_atoll_look_at_disk(ngx_http_atoll_disk_t *disk, ngx_log_t *log);
+ngx_uint_t ngx_http_atoll_is_disk_low(ngx_http_atoll_disk_t *disk, uint64_t *free);
+ngx_uint_t ngx_http_atoll_has_room(ngx_http_request_t *r);
 
 /* ngx_http_atoll_status.c */
 char *ngx_http_atoll_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);

@@ -41,6 +41,13 @@ ngx_command_t  ngx_http_atoll_commands[] = {
       0,
       NULL },
 
+    { ngx_string("atoll_disk_reserve"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_2MORE,
+      ngx_http_atoll_disk_reserve,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("atoll_route"),
       NGX_HTTP_UPS_CONF|NGX_CONF_1MORE,
       ngx_http_atoll_route,
@@ -101,7 +108,8 @@ ngx_http_atoll_create_main_conf(ngx_conf_t *cf)
     amcf->java_timeout = NGX_CONF_UNSET_MSEC;
 
     if (ngx_array_init(&amcf->upstreams, cf->pool, 4, sizeof(ngx_http_atoll_srv_conf_t *)) != NGX_OK
-        || ngx_array_init(&amcf->routes, cf->pool, 1, sizeof(ngx_http_atoll_route_t *)) != NGX_OK)
+        || ngx_array_init(&amcf->routes, cf->pool, 1, sizeof(ngx_http_atoll_route_t *)) != NGX_OK
+        || ngx_array_init(&amcf->disks, cf->pool, 1, sizeof(ngx_http_atoll_disk_t)) != NGX_OK)
     {
         return NULL;
     }

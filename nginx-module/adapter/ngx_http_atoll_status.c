@@ -5,6 +5,7 @@
 
 static ngx_int_t ngx_http_atoll_status_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_atoll_send_json(ngx_http_request_t *r, ngx_buf_t *b);
+static u_char *ngx_http_atoll_status_disks(u_char *p, u_char *end, ngx_http_atoll_main_conf_t *amcf, ngx_log_t *log);
 static u_char *ngx_http_atoll_status_upstream(u_char *p, u_char *end, ngx_http_atoll_main_conf_t *amcf,
     ngx_http_atoll_srv_conf_t *ascf);
 static u_char *ngx_http_atoll_status_peer(u_char *p, u_char *end, atoll_balancer_t *balancer, ngx_uint_t i);
@@ -14,6 +15,7 @@ static u_char *ngx_http_atoll_status_peer(u_char *p, u_char *end, atoll_balancer
 #define NGX_HTTP_ATOLL_STATUS_PEER      3200
 #define NGX_HTTP_ATOLL_STATUS_UPSTREAM  1600
 #define NGX_HTTP_ATOLL_STATUS_HEAD      8192
+#define NGX_HTTP_ATOLL_STATUS_DISK      128
 
 static const char  *ngx_http_atoll_reasons[] = { "admin", "probe", "quorum", "passive" };
 
@@ -55,6 +57,7 @@ ngx_http_atoll_status_handler(ngx_http_request_t *r)
     ngx_buf_t                    *b;
     ngx_uint_t                    i;
     atoll_zone_t                 *zone;
+    ngx_http_atoll_disk_t        *disks;
     ngx_http_atoll_srv_conf_t   **ascfp;
     ngx_http_atoll_main_conf_t   *amcf;
 
@@ -72,6 +75,12 @@ ngx_http_atoll_status_handler(ngx_http_request_t *r)
     zone = &amcf->writer.zone;
 
     size = NGX_HTTP_ATOLL_STATUS_HEAD + 6 * (amcf->zone_path.len + amcf->node.len);
+
+    disks = amcf->disks.elts;
+
+    for (i = 0; i < amcf->disks.nelts; i++) {
+        size += NGX_HTTP_ATOLL_STATUS_DISK + 6 * disks[i].path.len;
+    }
 
     for (i = 0; i < amcf->upstreams.nelts; i++) {
         (void) (ascfp[i]->balancer.zone && atoll_balancer_refresh(&ascfp[i]->balancer));
@@ -111,6 +120,7 @@ ngx_http_atoll_status_handler(ngx_http_request_t *r)
         p = ngx_slprintf(p, end, "null,\"agent\":null");
     }
 
+    p = ngx_http_atoll_status_disks(p, end, amcf, r->connection->log);
     p = ngx_slprintf(p, end, ",\"upstreams\":[");
 
     for (i = 0; i < amcf->upstreams.nelts; i++) {
@@ -153,6 +163,29 @@ ngx_http_atoll_send_json(ngx_http_request_t *r, ngx_buf_t *b)
     out.next = NULL;
 
     return ngx_http_output_filter(r, &out);
+}
+
+
+static u_char *
+ngx_http_atoll_status_disks(u_char *p, u_char *end, ngx_http_atoll_main_conf_t *amcf, ngx_log_t *log)
+{
+    uint64_t                free;
+    ngx_uint_t              i, low;
+    ngx_http_atoll_disk_t  *disks = amcf->disks.elts;
+
+    p = ngx_slprintf(p, end, ",\"disks\":[");
+
+    for (i = 0; i < amcf->disks.nelts; i++) {
+
+        ngx_http_atoll_look_at_disk(&disks[i], log);
+        low = ngx_http_atoll_is_disk_low(&disks[i], &free);
+
+        p = ngx_slprintf(p, end, "%s{\"path\":", i ? "," : "");
+        p = ngx_http_atoll_json_string(p, end, disks[i].path.data, disks[i].path.len);
+        p = ngx_slprintf(p, end, ",\"reserve\":%O,\"free\":%uL,\"low\":%s}", disks[i].reserve, free, low ? "true" : "false");
+    }
+
+    return ngx_slprintf(p, end, "]");
 }
 
 

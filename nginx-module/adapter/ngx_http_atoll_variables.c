@@ -4,11 +4,12 @@
  *                        upstream with `atoll`; empty when there are several
  * $atoll_owner_NAME      the same in upstream NAME, with that upstream's key
  *
+ * $atoll_no_store        1 where no copy should be kept, else empty: on all but the owner, and where the disk is full
+ *
  * of a request that passes to a route:
  *
  * $atoll_tier            the tier it was sent to
  * $atoll_role            what this node is to it: owner, front, relay, outside
- * $atoll_no_store        1 where no copy should be kept, else empty
  * $atoll_step            for "proxy_set_header Atoll-Step"
  * $atoll_cdn_loop        for "proxy_set_header CDN-Loop" (RFC 8586)
  * $atoll_cache_status    for "add_header Cache-Status" (RFC 9211)
@@ -238,7 +239,7 @@ ngx_http_atoll_no_store_variable(ngx_http_request_t *r, ngx_http_variable_value_
 
     plan = ngx_http_atoll_plan(r);
 
-    if (plan && plan->role != NGX_HTTP_ATOLL_OWNER) {
+    if ((plan && plan->role != NGX_HTTP_ATOLL_OWNER) || !ngx_http_atoll_has_room(r)) {
         ngx_http_atoll_set_value(v, "1", 1);
 
     } else {

@@ -87,6 +87,11 @@ class DirectiveErrorsTest {
         atoll_java home=              => "home=" of "atoll_java": expected [home=<JDK folder>]
         atoll_java home=/ ; atoll_java home=/ => "atoll_java" directive is duplicate
         atoll_node a; atoll_node b    => "atoll_node" directive is duplicate
+        atoll_disk_reserve /tmp       => invalid number of arguments in "atoll_disk_reserve"
+        atoll_disk_reserve /tmp big   => "big" of "atoll_disk_reserve": expected <path> ... <size>
+        atoll_disk_reserve /tmp 0     => "0" of "atoll_disk_reserve": expected <path> ... <size>
+        atoll_disk_reserve '' 1m      => "atoll_disk_reserve" directive needs the folder of a cache and a size
+        atoll_disk_reserve /tmp /tmp/ 1m => "atoll_disk_reserve" directive names the same folder twice
         atoll_status                  => "atoll_status" directive is not allowed here
         """)
     void shouldRefuseInHttp(String lines, String expected, Scene scene) {

@@ -145,6 +145,7 @@ ngx_http_atoll_init_peer(ngx_http_request_t *r, ngx_http_upstream_srv_conf_t *us
     ctx->request = ar;
 
     /* in a route the next tier serves sooner than a peer against which something stands; behind the last there is none */
+    ar->walk.owner_only = ctx->plan && ctx->plan->tier < ctx->plan->route->origin;
     ar->walk.unguarded = ctx->plan && ctx->plan->tier + 1 < ctx->plan->route->tier_count;
 
     u->peer.data = ar;

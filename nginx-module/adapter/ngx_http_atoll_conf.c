@@ -56,7 +56,7 @@ ngx_command_t  ngx_http_atoll_commands[] = {
       NULL },
 
     { ngx_string("atoll"),
-      NGX_HTTP_UPS_CONF|NGX_CONF_TAKE12,
+      NGX_HTTP_UPS_CONF|NGX_CONF_TAKE123,
       ngx_http_atoll,
       NGX_HTTP_SRV_CONF_OFFSET,
       0,
@@ -317,7 +317,9 @@ ngx_http_atoll(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_atoll_srv_conf_t  *ascf = conf;
 
-    ngx_str_t                         *value;
+    ngx_int_t                          n;
+    ngx_str_t                         *value, s;
+    ngx_uint_t                         i;
     ngx_http_upstream_srv_conf_t      *uscf;
     ngx_http_compile_complex_value_t   ccv;
 
@@ -327,8 +329,25 @@ ngx_http_atoll(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     value = cf->args->elts;
 
-    if (cf->args->nelts == 3 && ngx_strcmp(value[2].data, "ketama") != 0) {
-        return ngx_http_atoll_invalid(cf, &value[2], "<key> [ketama]");
+    for (i = 2; i < cf->args->nelts; i++) {
+
+        if (i == 2 && ngx_strcmp(value[i].data, "ketama") == 0) {
+            continue;
+        }
+
+        if (ngx_http_atoll_option(&value[i], "replicas", &s) && ascf->settings.replicas == 0) {
+
+            n = ngx_atoi(s.data, s.len);
+
+            if (n == NGX_ERROR || n < 2 || n > ATOLL_REPLICAS_LIMIT) {
+                return ngx_http_atoll_invalid(cf, &value[i], "replicas=<number>, 2 to 16");
+            }
+
+            ascf->settings.replicas = n;
+            continue;
+        }
+
+        return ngx_http_atoll_invalid(cf, &value[i], "<key> [ketama] [replicas=<number>]");
     }
 
     ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));

@@ -353,7 +353,9 @@ ngx_http_atoll_is_owner(ngx_http_atoll_plan_t *plan)
         return 1;
     }
 
-    peer = atoll_owner(&plan->self->balancer, ngx_crc32_long(key.data, key.len), ngx_current_msec, 1);
+    plan->hash = ngx_crc32_long(key.data, key.len);
+
+    peer = atoll_owner(&plan->self->balancer, plan->hash, ngx_current_msec, 1);
 
     return peer == NULL || ngx_http_atoll_is_this_node(plan, peer);
 }
@@ -391,6 +393,8 @@ ngx_http_atoll_make_plan(ngx_http_atoll_plan_t *plan)
         plan->role = NGX_HTTP_ATOLL_FRONT;
         plan->tier = (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD)) ? plan->self_tier : ngx_min(plan->self_tier + 1, last);
     }
+
+    ngx_http_atoll_look_hot(plan);
 
     if (plan->received == NGX_HTTP_ATOLL_NO_TIER) {
 

@@ -51,6 +51,8 @@ struct ngx_http_atoll_plan_s {
     ngx_uint_t                      asked;       /* 1: a peer of this tier was given and came back */
     ngx_uint_t                      self_tier;   /* of this node; NO_TIER: in none */
     ngx_http_atoll_srv_conf_t      *self;        /* the upstream of that tier */
+    uint32_t                        hash;        /* of the request's key there */
+    ngx_uint_t                      hot;         /* 1: that key is hot there */
     ngx_uint_t                      named;       /* times that CDN-Loop names this node, of a request without a step */
     u_char                         *step;        /* as written in the request to the next node, NULL: not written */
 
@@ -72,6 +74,11 @@ void ngx_http_atoll_find_self(ngx_cycle_t *cycle, ngx_http_atoll_main_conf_t *am
 
 /* The plan of a request whose location passes to a route; NULL when it does not. */
 ngx_http_atoll_plan_t *ngx_http_atoll_plan(ngx_http_request_t *r);
+
+/* ngx_http_atoll_hot.c */
+void ngx_http_atoll_look_hot(ngx_http_atoll_plan_t *plan);
+ngx_int_t ngx_http_atoll_hot_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
+ngx_int_t ngx_http_atoll_bypass_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
 
 /* ngx_http_atoll_step.c */
 char *ngx_http_atoll_secret(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);

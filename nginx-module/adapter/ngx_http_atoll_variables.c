@@ -10,6 +10,7 @@
  *
  * $atoll_tier            the tier it was sent to
  * $atoll_role            what this node is to it: owner, front, relay, outside
+ * $atoll_hot, $atoll_bypass  see ngx_http_atoll_hot.c
  * $atoll_step            for "proxy_set_header Atoll-Step"
  * $atoll_cdn_loop        for "proxy_set_header CDN-Loop" (RFC 8586)
  * $atoll_cache_status    for "add_header Cache-Status" (RFC 9211)
@@ -42,6 +43,10 @@ static ngx_http_variable_t  ngx_http_atoll_vars[] = {
     { ngx_string("atoll_tier"), NULL, ngx_http_atoll_tier_variable, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("atoll_role"), NULL, ngx_http_atoll_role_variable, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("atoll_hot"), NULL, ngx_http_atoll_hot_variable, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("atoll_bypass"), NULL, ngx_http_atoll_bypass_variable, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("atoll_no_store"), NULL, ngx_http_atoll_no_store_variable, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
@@ -239,7 +244,9 @@ ngx_http_atoll_no_store_variable(ngx_http_request_t *r, ngx_http_variable_value_
 
     plan = ngx_http_atoll_plan(r);
 
-    if ((plan && plan->role != NGX_HTTP_ATOLL_OWNER) || !ngx_http_atoll_has_room(r)) {
+    if ((plan && plan->role != NGX_HTTP_ATOLL_OWNER && !(plan->role == NGX_HTTP_ATOLL_FRONT && plan->hot))
+        || !ngx_http_atoll_has_room(r))
+    {
         ngx_http_atoll_set_value(v, "1", 1);
 
     } else {

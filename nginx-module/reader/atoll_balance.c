@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "atoll_hot.h"
 #include "atoll_walk.h"
 
 /* How often a table that changes under the reader is tried before the request goes without. */
@@ -20,6 +21,7 @@ static atoll_peer_t *balancer_meet(atoll_balancer_t *balancer, uint32_t slot);
 static int balancer_reserve_met(atoll_balancer_t *balancer, uint32_t slot);
 static atoll_peer_t *peer_make(atoll_balancer_t *balancer, uint32_t slot, uint64_t incarnation);
 static void peer_limits(atoll_peer_t *peer, const atoll_table_peer_record_t *record);
+static atoll_peer_t *hot_choice(atoll_balancer_t *balancer, atoll_walk_t *walk, uint64_t now);
 static atoll_peer_t *first_choice(const atoll_balancer_t *balancer, uint32_t hash, uint64_t now, uint32_t *point);
 static int pick_by_search(atoll_balancer_t *balancer, atoll_walk_t *walk, uint64_t now) RARELY;
 static void give_first(const atoll_balancer_t *balancer, atoll_walk_t *walk, atoll_peer_t *peer);
@@ -125,6 +127,8 @@ balancer_take(atoll_balancer_t *balancer, const atoll_table_t *table)
     balancer->table = *table;
     balancer->slow_start_ms = atoll_read32(&record->slow_start_ms);
     balancer->panic_percent = atoll_read32(&record->panic_percent);
+    balancer->replicas = atoll_read32(&record->replicas);
+    balancer->hot = balancer->replicas > 1 && !table->single ? &balancer->zone->hot_sets[balancer->upstream] : NULL;
     balancer->guard_checked_ms = 0;
     balancer->usable = 1;
 
@@ -331,6 +335,7 @@ atoll_walk_init(atoll_walk_t *walk, uint32_t hash, int keyed)
     walk->tried = NULL;
     walk->keyed = keyed;
     walk->unguarded = 0;
+    walk->owner_only = 0;
     walk->asked = 0;
     walk->counted = 0;
 }
@@ -347,6 +352,13 @@ atoll_pick(atoll_balancer_t *balancer, atoll_walk_t *walk, uint64_t now_ms)
                                          memory_order_acquire);
 
         if (published == balancer->published) {
+            peer = balancer->hot != NULL && !walk->owner_only ? hot_choice(balancer, walk, now_ms) : NULL;
+
+            if (peer != NULL) {
+                give_first(balancer, walk, peer);
+                return ATOLL_PICK_OK;
+            }
+
             peer = first_choice(balancer, walk->hash, now_ms, &walk->point);
 
             if (peer != NULL && atoll_table_is_current(&balancer->table)) {
@@ -357,6 +369,20 @@ atoll_pick(atoll_balancer_t *balancer, atoll_walk_t *walk, uint64_t now_ms)
     }
 
     return pick_by_search(balancer, walk, now_ms);
+}
+
+
+/* Samples the key; the peer when it is hot. */
+static inline atoll_peer_t *
+hot_choice(atoll_balancer_t *balancer, atoll_walk_t *walk, uint64_t now)
+{
+    uint32_t replicas;
+
+    atoll_sample(&balancer->row, balancer->upstream, walk->hash);
+
+    replicas = atoll_hot_replicas(balancer->hot, walk->hash, now);
+
+    return replicas > 1 ? atoll_hot_pick(balancer, walk, replicas, now) : NULL;
 }
 
 

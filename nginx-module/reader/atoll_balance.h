@@ -7,6 +7,7 @@
  *
  *   atoll_balance.c   the balancer and its tables; the first choice; counting
  *   atoll_walk.c      every other choice
+ *   atoll_hot.c       the first choice for a hot key
  */
 #ifndef ATOLL_BALANCE_H
 #define ATOLL_BALANCE_H
@@ -65,6 +66,9 @@ typedef struct {
     uint32_t             panic_percent;
     int                  guard;          /* mass failure: only admin, down and max_conns count */
     uint64_t             guard_checked_ms; /* when the guard was last worked out; 0: not for this table */
+    uint32_t             replicas;       /* peers of a hot key at most */
+    const atoll_hot_set_record_t  *hot;  /* NULL: no key of this upstream has more than one owner */
+    uint32_t             random;         /* state, 0: not seeded */
     uint64_t             looks;          /* at peers that were not simply the first choice */
 } atoll_balancer_t;
 
@@ -82,6 +86,7 @@ typedef struct {
     uint32_t        *tried;         /* slots given already; NULL: tried_inline */
     uint32_t         tried_inline[ATOLL_TRIED_INLINE];
     int              unguarded;     /* reasons count whatever the guard says: something else serves when none is eligible */
+    int              owner_only;    /* also of a hot key: in a tier, where only the owner stores */
     int              keyed;         /* 0: the key is empty, weighted round robin as stock does */
     int              asked;         /* counted as a request */
     int              counted;       /* peer is counted as in flight */

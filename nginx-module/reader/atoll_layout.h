@@ -12,7 +12,7 @@ _Static_assert(sizeof(_Atomic uint64_t) == 8 && sizeof(_Atomic uint32_t) == 4, "
 
 #define ATOLL_LAYOUT_VERSION UINT32_C(0x00010000)
 #define ATOLL_LAYOUT_VERSION_TEXT "1.0.0"
-#define ATOLL_LAYOUT_FINGERPRINT UINT32_C(0xeaa41959)
+#define ATOLL_LAYOUT_FINGERPRINT UINT32_C(0x4f9e63df)
 #define ATOLL_MAGIC UINT64_C(0x314c4c4f5441000a) /* first word of a zone file */
 #define ATOLL_READY UINT64_C(0x59444145525a544c) /* the ready word of a zone that is whole */
 #define ATOLL_REQUEST_MAGIC UINT64_C(0x51524c4c4f54410a) /* first word of a compile request */
@@ -22,6 +22,10 @@ _Static_assert(sizeof(_Atomic uint64_t) == 8 && sizeof(_Atomic uint32_t) == 4, "
 #define ATOLL_UPSTREAM_CAPACITY UINT32_C(64) /* upstreams in one zone */
 #define ATOLL_ROW_CAPACITY UINT32_C(64) /* worker processes that can be counted at the same time */
 #define ATOLL_EXPECT_CAPACITY UINT32_C(8) /* ranges in a probe's list of expected statuses */
+#define ATOLL_SAMPLE_CAPACITY UINT32_C(256) /* keys that a worker's row remembers, a power of two */
+#define ATOLL_HOT_CAPACITY UINT32_C(64) /* hot keys of one upstream at a time */
+#define ATOLL_REPLICAS_LIMIT UINT32_C(16) /* owners of a hot key, at most */
+#define ATOLL_HOT_LEASE_LIMIT_MS UINT32_C(600000) /* a hot set that claims to last longer than this is not believed */
 
 /* What attaching to a zone file answers. */
 enum {
@@ -100,7 +104,8 @@ typedef struct {
     uint32_t row_size; /* bytes from one row to the next */
     uint64_t tables_offset; /* bytes, to the table heap */
     uint64_t tables_length; /* bytes */
-    uint8_t reserved_112[16];
+    uint64_t hot_sets_offset; /* bytes, to the hot_set records, upstreams_capacity of them */
+    uint8_t reserved_120[8];
     _Atomic uint64_t ready; /* READY once everything above is written; stored last, with release */
     uint8_t reserved_136[56];
     _Atomic uint64_t epoch; /* counts published tables, over all upstreams; stored after the table it counts */
@@ -137,7 +142,8 @@ _Static_assert(offsetof(atoll_header_record_t, rows_capacity) == 88, "header.row
 _Static_assert(offsetof(atoll_header_record_t, row_size) == 92, "header.row_size");
 _Static_assert(offsetof(atoll_header_record_t, tables_offset) == 96, "header.tables_offset");
 _Static_assert(offsetof(atoll_header_record_t, tables_length) == 104, "header.tables_length");
-_Static_assert(offsetof(atoll_header_record_t, reserved_112) == 112, "header.reserved_112");
+_Static_assert(offsetof(atoll_header_record_t, hot_sets_offset) == 112, "header.hot_sets_offset");
+_Static_assert(offsetof(atoll_header_record_t, reserved_120) == 120, "header.reserved_120");
 _Static_assert(offsetof(atoll_header_record_t, ready) == 128, "header.ready");
 _Static_assert(offsetof(atoll_header_record_t, reserved_136) == 136, "header.reserved_136");
 _Static_assert(offsetof(atoll_header_record_t, epoch) == 192, "header.epoch");
@@ -185,10 +191,11 @@ typedef struct {
     uint8_t probe_uri[512]; /* request target of an HTTP probe */
     uint8_t probe_match[256]; /* bytes that the first 64 KiB of the body must contain */
     uint8_t probe_host[256]; /* Host header and TLS server name */
+    uint32_t replicas; /* owners of a hot key at most, 2 to REPLICAS_LIMIT; 0: each key has one */
     uint32_t file_line; /* line of the upstream in nginx.conf, for messages */
     uint32_t file_length; /* bytes of file */
     uint8_t file[256]; /* path of the nginx.conf that declares it */
-    uint8_t reserved_1600[448];
+    uint8_t reserved_1604[444];
 } atoll_upstream_record_t;
 
 _Static_assert(offsetof(atoll_upstream_record_t, published) == 0, "upstream.published");
@@ -216,10 +223,11 @@ _Static_assert(offsetof(atoll_upstream_record_t, probe_expect) == 280, "upstream
 _Static_assert(offsetof(atoll_upstream_record_t, probe_uri) == 312, "upstream.probe_uri");
 _Static_assert(offsetof(atoll_upstream_record_t, probe_match) == 824, "upstream.probe_match");
 _Static_assert(offsetof(atoll_upstream_record_t, probe_host) == 1080, "upstream.probe_host");
-_Static_assert(offsetof(atoll_upstream_record_t, file_line) == 1336, "upstream.file_line");
-_Static_assert(offsetof(atoll_upstream_record_t, file_length) == 1340, "upstream.file_length");
-_Static_assert(offsetof(atoll_upstream_record_t, file) == 1344, "upstream.file");
-_Static_assert(offsetof(atoll_upstream_record_t, reserved_1600) == 1600, "upstream.reserved_1600");
+_Static_assert(offsetof(atoll_upstream_record_t, replicas) == 1336, "upstream.replicas");
+_Static_assert(offsetof(atoll_upstream_record_t, file_line) == 1340, "upstream.file_line");
+_Static_assert(offsetof(atoll_upstream_record_t, file_length) == 1344, "upstream.file_length");
+_Static_assert(offsetof(atoll_upstream_record_t, file) == 1348, "upstream.file");
+_Static_assert(offsetof(atoll_upstream_record_t, reserved_1604) == 1604, "upstream.reserved_1604");
 _Static_assert(sizeof(atoll_upstream_record_t) == 2048, "upstream");
 
 /* What changes about a peer, by slot. Hot: first line read for every request. */
@@ -288,6 +296,9 @@ typedef struct {
     _Atomic uint64_t rejected; /* published tables that did not pass validation */
     _Atomic uint64_t fallbacks; /* picks by stock round robin, for want of a usable table */
     uint8_t reserved_88[104];
+    _Atomic uint64_t sampled; /* keys written to samples; sample i is at i modulo SAMPLE_CAPACITY; stored after it, with release */
+    uint8_t reserved_200[56];
+    _Atomic uint64_t samples[256]; /* index of the upstream << 32 | CRC-32 of the key */
 } atoll_row_record_t;
 
 _Static_assert(offsetof(atoll_row_record_t, pid) == 0, "row.pid");
@@ -298,7 +309,10 @@ _Static_assert(offsetof(atoll_row_record_t, torn) == 64, "row.torn");
 _Static_assert(offsetof(atoll_row_record_t, rejected) == 72, "row.rejected");
 _Static_assert(offsetof(atoll_row_record_t, fallbacks) == 80, "row.fallbacks");
 _Static_assert(offsetof(atoll_row_record_t, reserved_88) == 88, "row.reserved_88");
-_Static_assert(sizeof(atoll_row_record_t) == 192, "row");
+_Static_assert(offsetof(atoll_row_record_t, sampled) == 192, "row.sampled");
+_Static_assert(offsetof(atoll_row_record_t, reserved_200) == 200, "row.reserved_200");
+_Static_assert(offsetof(atoll_row_record_t, samples) == 256, "row.samples");
+_Static_assert(sizeof(atoll_row_record_t) == 2304, "row");
 
 /* What one worker counted for one upstream; only ever grows, also from one owner to the next. */
 typedef struct {
@@ -333,6 +347,20 @@ _Static_assert(offsetof(atoll_row_peer_record_t, inflight) == 0, "row_peer.infli
 _Static_assert(offsetof(atoll_row_peer_record_t, failures) == 4, "row_peer.failures");
 _Static_assert(offsetof(atoll_row_peer_record_t, picks) == 8, "row_peer.picks");
 _Static_assert(sizeof(atoll_row_peer_record_t) == 16, "row_peer");
+
+/* The hot keys of an upstream, by its index. Each entry is one word, so none is ever torn; written by the agent. */
+typedef struct {
+    _Atomic uint64_t until_ms; /* CLOCK_MONOTONIC milliseconds until which the set stands */
+    _Atomic uint64_t filter; /* bit (hash >> 26) is set for each entry; 0: the set is empty */
+    uint8_t reserved_16[48];
+    _Atomic uint64_t entries[64]; /* replicas << 32 | CRC-32 of the key; replicas 0: no entry; 1: copies are kept where they are asked for */
+} atoll_hot_set_record_t;
+
+_Static_assert(offsetof(atoll_hot_set_record_t, until_ms) == 0, "hot_set.until_ms");
+_Static_assert(offsetof(atoll_hot_set_record_t, filter) == 8, "hot_set.filter");
+_Static_assert(offsetof(atoll_hot_set_record_t, reserved_16) == 16, "hot_set.reserved_16");
+_Static_assert(offsetof(atoll_hot_set_record_t, entries) == 64, "hot_set.entries");
+_Static_assert(sizeof(atoll_hot_set_record_t) == 576, "hot_set");
 
 /* Head of a table: a compiled upstream. Offsets count from the table's start. */
 typedef struct {

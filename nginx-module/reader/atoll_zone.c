@@ -104,9 +104,12 @@ zone_sections(atoll_zone_t *zone, const atoll_header_record_t *header, size_t le
                                 sizeof(atoll_peer_state_record_t));
     zone->identities = zone_section(base, length, atoll_read64(&header->identities_offset), zone->peer_count,
                                     sizeof(atoll_peer_identity_record_t));
+    zone->hot_sets = zone_section(base, length, atoll_read64(&header->hot_sets_offset), zone->upstream_count,
+                                  sizeof(atoll_hot_set_record_t));
     zone->rows = zone_section(base, length, atoll_read64(&header->rows_offset), zone->row_count, zone->row_size);
 
-    if (zone->upstreams == NULL || zone->states == NULL || zone->identities == NULL || zone->rows == NULL
+    if (zone->upstreams == NULL || zone->states == NULL || zone->identities == NULL || zone->hot_sets == NULL
+        || zone->rows == NULL
         || zone_section(base, length, zone->tables_offset, 1, zone->tables_length) == NULL
         || zone->row_size % ATOLL_CACHE_LINE != 0
         || zone->row_size < atoll_row_size(zone->upstream_count, zone->peer_count))

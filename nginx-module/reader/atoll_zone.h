@@ -19,6 +19,7 @@ typedef struct {
     atoll_peer_state_record_t     *states;      /* by slot */
     atoll_peer_identity_record_t  *identities;  /* by slot */
     uint32_t                       peer_count;  /* slots */
+    atoll_hot_set_record_t        *hot_sets;    /* by index of upstream */
     unsigned char                 *rows;
     uint32_t                       row_count;
     uint32_t                       row_size;

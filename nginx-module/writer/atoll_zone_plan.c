@@ -62,7 +62,8 @@ lay_out_sections(atoll_sections_t *sections, uint64_t size, uint64_t peers)
     sections->upstreams_offset = sizeof(atoll_header_record_t);
     sections->states_offset = sections->upstreams_offset + ATOLL_UPSTREAM_CAPACITY * sizeof(atoll_upstream_record_t);
     sections->identities_offset = sections->states_offset + slots * sizeof(atoll_peer_state_record_t);
-    sections->rows_offset = sections->identities_offset + slots * sizeof(atoll_peer_identity_record_t);
+    sections->hot_sets_offset = sections->identities_offset + slots * sizeof(atoll_peer_identity_record_t);
+    sections->rows_offset = sections->hot_sets_offset + ATOLL_UPSTREAM_CAPACITY * sizeof(atoll_hot_set_record_t);
     sections->tables_offset = align(sections->rows_offset + (uint64_t) ATOLL_ROW_CAPACITY * sections->row_size, PAGE);
     sections->tables_length = size <= sections->tables_offset
                               ? 0 : (size - sections->tables_offset) / ATOLL_CACHE_LINE * ATOLL_CACHE_LINE;

@@ -13,7 +13,8 @@
 typedef struct {
     uint32_t  slots;
     uint32_t  row_size;
-    uint64_t  upstreams_offset, states_offset, identities_offset, rows_offset, tables_offset, tables_length;
+    uint64_t  upstreams_offset, states_offset, identities_offset, hot_sets_offset, rows_offset;
+    uint64_t  tables_offset, tables_length;
 } atoll_sections_t;
 
 /* The zone that is there, as it was at prepare. */

@@ -35,6 +35,7 @@ atoll_plan_lay_out(const atoll_plan_t *plan, atoll_zone_t *zone, void *base, siz
     header->peers_capacity = sections->slots;
     header->states_offset = sections->states_offset;
     header->identities_offset = sections->identities_offset;
+    header->hot_sets_offset = sections->hot_sets_offset;
     header->rows_offset = sections->rows_offset;
     header->rows_capacity = ATOLL_ROW_CAPACITY;
     header->row_size = sections->row_size;
@@ -50,6 +51,7 @@ atoll_plan_lay_out(const atoll_plan_t *plan, atoll_zone_t *zone, void *base, siz
     zone->states = (atoll_peer_state_record_t *) (zone->base + sections->states_offset);
     zone->identities = (atoll_peer_identity_record_t *) (zone->base + sections->identities_offset);
     zone->peer_count = sections->slots;
+    zone->hot_sets = (atoll_hot_set_record_t *) (zone->base + sections->hot_sets_offset);
     zone->rows = zone->base + sections->rows_offset;
     zone->row_count = ATOLL_ROW_CAPACITY;
     zone->row_size = sections->row_size;

@@ -136,6 +136,7 @@ shouldRefuseSectionsOutOfBounds(void)
     const size_t    offsets[] = {
         offsetof(atoll_header_record_t, upstreams_offset), offsetof(atoll_header_record_t, states_offset),
         offsetof(atoll_header_record_t, identities_offset), offsetof(atoll_header_record_t, rows_offset),
+        offsetof(atoll_header_record_t, hot_sets_offset),
         offsetof(atoll_header_record_t, tables_offset)
     };
     const size_t    counts[] = {

@@ -306,7 +306,8 @@ fixture_open(fixture_t *fixture, uint32_t upstreams, uint32_t slots, uint32_t ro
     header.states_offset = at += upstreams * sizeof(atoll_upstream_record_t);
     header.peers_capacity = slots;
     header.identities_offset = at += slots * sizeof(atoll_peer_state_record_t);
-    header.rows_offset = at += slots * sizeof(atoll_peer_identity_record_t);
+    header.hot_sets_offset = at += slots * sizeof(atoll_peer_identity_record_t);
+    header.rows_offset = at += upstreams * sizeof(atoll_hot_set_record_t);
     header.rows_capacity = rows;
     header.row_size = (uint32_t) atoll_row_size(upstreams, slots);
     header.tables_offset = at += (size_t) rows * header.row_size;

@@ -3,6 +3,7 @@ package io.atoll.core.zone;
 import io.atoll.core.table.InvalidTableException;
 import io.atoll.core.table.Table;
 import io.atoll.core.zone.ZoneLayout.HeaderRecord;
+import io.atoll.core.zone.ZoneLayout.HotSetRecord;
 import io.atoll.core.zone.ZoneLayout.PeerIdentityRecord;
 import io.atoll.core.zone.ZoneLayout.PeerStateRecord;
 import io.atoll.core.zone.ZoneLayout.TableRecord;
@@ -362,6 +363,49 @@ public final class Zone {
         }
         memory.compareAndSet(word, value, 0);
         return false;
+    }
+
+    // ---- hot keys
+
+    /** The hot set of an upstream, as it was last written. */
+    public HotSet hotSet(int upstream) {
+        int record = hotSetRecord(upstream);
+        int[] hashes = new int[ZoneLayout.HOT_CAPACITY];
+        int[] replicas = new int[ZoneLayout.HOT_CAPACITY];
+        for (int i = 0; i < hashes.length; i++) {
+            long entry = memory.relaxed(record + HotSetRecord.ENTRIES + i * Long.BYTES);
+            hashes[i] = (int) entry;
+            replicas[i] = (int) Math.min(entry >>> 32, ZoneLayout.REPLICAS_LIMIT);
+        }
+        return new HotSet(memory.relaxed(record + HotSetRecord.UNTIL_MS), hashes, replicas);
+    }
+
+    /**
+     * Writes the hot set of an upstream. Each entry is one word: workers that read meanwhile meet old and new ones, none in
+     * between. An entry that stays where it was is there all the time.
+     *
+     * @param set at most {@code ZoneLayout.HOT_CAPACITY} entries; those of 0 replicas are none
+     */
+    public void writeHotSet(int upstream, HotSet set) {
+        int record = hotSetRecord(upstream);
+        long filter = 0;
+        for (int i = 0; i < ZoneLayout.HOT_CAPACITY; i++) {
+            boolean used = i < set.hashes().length && set.replicas()[i] > 0;
+            long entry = used ? (long) set.replicas()[i] << 32 | Integer.toUnsignedLong(set.hashes()[i]) : 0;
+            filter |= used ? 1L << (set.hashes()[i] >>> 26) : 0;
+            memory.setRelaxed(record + HotSetRecord.ENTRIES + i * Long.BYTES, entry);
+        }
+        memory.setRelaxed(record + HotSetRecord.UNTIL_MS, set.untilMs());
+        memory.setRelease(record + HotSetRecord.FILTER, filter);
+    }
+
+    private int hotSetRecord(int upstream) {
+        return sections.hotSetsOffset + bounded("upstream", upstream, sections.upstreams) * HotSetRecord.SIZE;
+    }
+
+    /** A reader of the keys that workers leave in their rows, from now on. */
+    public ZoneSamples samples() {
+        return new ZoneSamples(memory, sections);
     }
 
     // ---- rows

@@ -1,6 +1,7 @@
 package io.atoll.core.zone;
 
 import io.atoll.core.zone.ZoneLayout.HeaderRecord;
+import io.atoll.core.zone.ZoneLayout.HotSetRecord;
 import io.atoll.core.zone.ZoneLayout.PeerIdentityRecord;
 import io.atoll.core.zone.ZoneLayout.PeerStateRecord;
 import io.atoll.core.zone.ZoneLayout.RowPeerRecord;
@@ -17,6 +18,7 @@ final class ZoneCheck {
     int slots;
     int statesOffset;
     int identitiesOffset;
+    int hotSetsOffset;
     int rows;
     int rowSize;
     int rowsOffset;
@@ -85,6 +87,7 @@ final class ZoneCheck {
         upstreamsOffset = section("upstreams", HeaderRecord.UPSTREAMS_OFFSET, upstreams, UpstreamRecord.SIZE);
         statesOffset = section("states", HeaderRecord.STATES_OFFSET, slots, PeerStateRecord.SIZE);
         identitiesOffset = section("identities", HeaderRecord.IDENTITIES_OFFSET, slots, PeerIdentityRecord.SIZE);
+        hotSetsOffset = section("hot sets", HeaderRecord.HOT_SETS_OFFSET, upstreams, HotSetRecord.SIZE);
         rowsOffset = section("rows", HeaderRecord.ROWS_OFFSET, rows, Integer.toUnsignedLong(rowSize));
         int tables = section("tables", HeaderRecord.TABLES_OFFSET, 1, memory.plainLong(HeaderRecord.TABLES_LENGTH));
         if (!detail.isEmpty()) {

@@ -7,7 +7,7 @@ public final class ZoneLayout {
 
     public static final int VERSION = 0x00010000;
     /** Of the layout, texts aside. */
-    public static final int FINGERPRINT = 0xeaa41959;
+    public static final int FINGERPRINT = 0x4f9e63df;
     /** first word of a zone file. */
     public static final long MAGIC = 0x314c4c4f5441000aL;
     /** the ready word of a zone that is whole. */
@@ -26,6 +26,14 @@ public final class ZoneLayout {
     public static final int ROW_CAPACITY = 64;
     /** ranges in a probe's list of expected statuses. */
     public static final int EXPECT_CAPACITY = 8;
+    /** keys that a worker's row remembers, a power of two. */
+    public static final int SAMPLE_CAPACITY = 256;
+    /** hot keys of one upstream at a time. */
+    public static final int HOT_CAPACITY = 64;
+    /** owners of a hot key, at most. */
+    public static final int REPLICAS_LIMIT = 16;
+    /** a hot set that claims to last longer than this is not believed. */
+    public static final int HOT_LEASE_LIMIT_MS = 600000;
 
     /** What attaching to a zone file answers. */
     public static final class Attach {
@@ -155,6 +163,8 @@ public final class ZoneLayout {
         public static final int TABLES_OFFSET = 96;
         /** u64: bytes. */
         public static final int TABLES_LENGTH = 104;
+        /** u64: bytes, to the hot_set records, upstreams_capacity of them. */
+        public static final int HOT_SETS_OFFSET = 112;
         /** atomic u64: READY once everything above is written; stored last, with release. */
         public static final int READY = 128;
         /** atomic u64: counts published tables, over all upstreams; stored after the table it counts. */
@@ -243,12 +253,14 @@ public final class ZoneLayout {
         /** u8[256]: Host header and TLS server name. */
         public static final int PROBE_HOST = 1080;
         public static final int PROBE_HOST_ELEMENTS = 256;
+        /** u32: owners of a hot key at most, 2 to REPLICAS_LIMIT; 0: each key has one. */
+        public static final int REPLICAS = 1336;
         /** u32: line of the upstream in nginx.conf, for messages. */
-        public static final int FILE_LINE = 1336;
+        public static final int FILE_LINE = 1340;
         /** u32: bytes of file. */
-        public static final int FILE_LENGTH = 1340;
+        public static final int FILE_LENGTH = 1344;
         /** u8[256]: path of the nginx.conf that declares it. */
-        public static final int FILE = 1344;
+        public static final int FILE = 1348;
         public static final int FILE_ELEMENTS = 256;
     }
 
@@ -312,7 +324,7 @@ public final class ZoneLayout {
     public static final class RowRecord {
         private RowRecord() {}
 
-        public static final int SIZE = 192;
+        public static final int SIZE = 2304;
         /** atomic u64: owner; claimed with compare-and-set; 0 never used. */
         public static final int PID = 0;
         /** atomic u64: its start time, as header.master_start. */
@@ -325,6 +337,11 @@ public final class ZoneLayout {
         public static final int REJECTED = 72;
         /** atomic u64: picks by stock round robin, for want of a usable table. */
         public static final int FALLBACKS = 80;
+        /** atomic u64: keys written to samples; sample i is at i modulo SAMPLE_CAPACITY; stored after it, with release. */
+        public static final int SAMPLED = 192;
+        /** atomic u64[256]: index of the upstream << 32 | CRC-32 of the key. */
+        public static final int SAMPLES = 256;
+        public static final int SAMPLES_ELEMENTS = 256;
     }
 
     /** What one worker counted for one upstream; only ever grows, also from one owner to the next. */
@@ -359,6 +376,20 @@ public final class ZoneLayout {
         public static final int FAILURES = 4;
         /** atomic u64: times given, retries included. */
         public static final int PICKS = 8;
+    }
+
+    /** The hot keys of an upstream, by its index. Each entry is one word, so none is ever torn; written by the agent. */
+    public static final class HotSetRecord {
+        private HotSetRecord() {}
+
+        public static final int SIZE = 576;
+        /** atomic u64: CLOCK_MONOTONIC milliseconds until which the set stands. */
+        public static final int UNTIL_MS = 0;
+        /** atomic u64: bit (hash >> 26) is set for each entry; 0: the set is empty. */
+        public static final int FILTER = 8;
+        /** atomic u64[64]: replicas << 32 | CRC-32 of the key; replicas 0: no entry; 1: copies are kept where they are asked for. */
+        public static final int ENTRIES = 64;
+        public static final int ENTRIES_ELEMENTS = 64;
     }
 
     /** Head of a table: a compiled upstream. Offsets count from the table's start. */

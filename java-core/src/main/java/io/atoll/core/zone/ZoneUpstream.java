@@ -29,9 +29,11 @@ final class ZoneUpstream {
         int panic = memory.plainInt(record + UpstreamRecord.PANIC_PERCENT);
         require(slowStart >= 0, index, "slow_start_ms", slowStart);
         require(panic >= 0 && panic <= 100, index, "panic_percent", panic);
+        int replicas = memory.plainInt(record + UpstreamRecord.REPLICAS);
+        require(replicas >= 0 && replicas <= ZoneLayout.REPLICAS_LIMIT, index, "replicas", replicas);
         String file = text(memory, index, record, "file", UpstreamRecord.FILE_LENGTH, UpstreamRecord.FILE,
                 UpstreamRecord.FILE_ELEMENTS);
-        return new Upstream(index, name, slowStart, panic, probe(memory, index, record), file,
+        return new Upstream(index, name, slowStart, panic, replicas, probe(memory, index, record), file,
                 memory.plainInt(record + UpstreamRecord.FILE_LINE));
     }
 

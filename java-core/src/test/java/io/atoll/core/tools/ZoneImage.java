@@ -5,6 +5,7 @@ import io.atoll.core.table.CompileRequest.Peer;
 import io.atoll.core.table.TableCompiler;
 import io.atoll.core.zone.ZoneLayout;
 import io.atoll.core.zone.ZoneLayout.HeaderRecord;
+import io.atoll.core.zone.ZoneLayout.HotSetRecord;
 import io.atoll.core.zone.ZoneLayout.PeerIdentityRecord;
 import io.atoll.core.zone.ZoneLayout.PeerLife;
 import io.atoll.core.zone.ZoneLayout.PeerStateRecord;
@@ -37,6 +38,7 @@ public final class ZoneImage {
     private final int upstreamsOffset;
     private final int statesOffset;
     private final int identitiesOffset;
+    private final int hotSetsOffset;
     private final int rowsOffset;
     private final int rowSize;
     private final int tablesOffset;
@@ -61,7 +63,8 @@ public final class ZoneImage {
         upstreamsOffset = HeaderRecord.SIZE;
         statesOffset = upstreamsOffset + upstreams * UpstreamRecord.SIZE;
         identitiesOffset = statesOffset + slots * PeerStateRecord.SIZE;
-        rowsOffset = align(identitiesOffset + slots * PeerIdentityRecord.SIZE);
+        hotSetsOffset = align(identitiesOffset + slots * PeerIdentityRecord.SIZE);
+        rowsOffset = hotSetsOffset + upstreams * HotSetRecord.SIZE;
         rowSize = align(RowRecord.SIZE + upstreams * RowUpstreamRecord.SIZE + slots * RowPeerRecord.SIZE);
         tablesOffset = rowsOffset + ROWS * rowSize;
         int tablesLength = upstreams * 2 * align(bufferCapacity);
@@ -76,6 +79,7 @@ public final class ZoneImage {
         bytes.putInt(HeaderRecord.PEERS_CAPACITY, slots);
         bytes.putLong(HeaderRecord.STATES_OFFSET, statesOffset);
         bytes.putLong(HeaderRecord.IDENTITIES_OFFSET, identitiesOffset);
+        bytes.putLong(HeaderRecord.HOT_SETS_OFFSET, hotSetsOffset);
         bytes.putLong(HeaderRecord.ROWS_OFFSET, rowsOffset);
         bytes.putInt(HeaderRecord.ROWS_CAPACITY, ROWS);
         bytes.putInt(HeaderRecord.ROW_SIZE, rowSize);
@@ -107,6 +111,11 @@ public final class ZoneImage {
     /** Where a slot's identity is. */
     public int identity(int slot) {
         return identitiesOffset + slot * PeerIdentityRecord.SIZE;
+    }
+
+    /** Where an upstream's hot set is. */
+    public int hotSet(int upstream) {
+        return hotSetsOffset + upstream * HotSetRecord.SIZE;
     }
 
     /** Where a worker's row is. */

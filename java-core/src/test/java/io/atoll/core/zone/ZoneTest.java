@@ -60,7 +60,7 @@ class ZoneTest {
         assertAttach(AttachResult.OK, HeaderRecord.VERSION, versionAndFingerprint ^ 1);
         assertAttach(AttachResult.LAYOUT_MISMATCH, HeaderRecord.VERSION, versionAndFingerprint ^ 1L << 40);
         for (int field : new int[] {HeaderRecord.UPSTREAMS_OFFSET, HeaderRecord.STATES_OFFSET, HeaderRecord.IDENTITIES_OFFSET,
-            HeaderRecord.ROWS_OFFSET, HeaderRecord.TABLES_OFFSET}) {
+            HeaderRecord.ROWS_OFFSET, HeaderRecord.HOT_SETS_OFFSET, HeaderRecord.TABLES_OFFSET}) {
             for (long wrong : new long[] {0, 64, 4097, bytes.capacity() + 64, -64, Long.MIN_VALUE, Long.MAX_VALUE}) {
                 assertAttach(AttachResult.OUT_OF_BOUNDS, field, wrong);
             }
@@ -115,7 +115,7 @@ class ZoneTest {
         assertEquals(bytes.capacity(), zone.length());
         List<Upstream> upstreams = zone.upstreams();
         assertEquals(2, upstreams.size());
-        assertEquals(new Upstream(0, "cache", 0, 50, ProbeSettings.NONE, "/etc/nginx/nginx.conf", 7), upstreams.get(0));
+        assertEquals(new Upstream(0, "cache", 0, 50, 0, ProbeSettings.NONE, "/etc/nginx/nginx.conf", 7), upstreams.get(0));
         bytes.putInt(image.upstream(0) + UpstreamRecord.STATE, ZoneLayout.UpstreamState.RETIRED);
         assertEquals(List.of("other"), zone.upstreams().stream().map(Upstream::name).toList());
     }

@@ -84,6 +84,7 @@ public final class Agent implements AgentService, AutoCloseable {
     private InetSocketAddress metricsAddress;
     private String lastStatus = "";
     private Future<?> beats;
+    private Future<?> heats;
 
     /** @throws IOException when the journal is held by another agent; the message says by which file */
     public Agent(AgentConfig config, ServiceManager manager) throws IOException {
@@ -108,7 +109,7 @@ public final class Agent implements AgentService, AutoCloseable {
         long pid = ProcessHandle.current().pid();
         ZoneAgent.Services services = new ZoneAgent.Services(context,
                 new Prober(transport, loop, config.probe().keepalive()), new ProbeMetrics(metrics.registry()), book,
-                config.lease().toMillis(), bootId, boot, pid, Posix.processStart(pid), this::uniqueName, this::adopt);
+                config.lease().toMillis(), config.hotKeys(), bootId, boot, pid, Posix.processStart(pid), this::uniqueName, this::adopt);
         for (Path path : config.zones()) {
             zones.add(new ZoneAgent(path, services));
         }
@@ -130,6 +131,8 @@ public final class Agent implements AgentService, AutoCloseable {
         }).join();
         beats = loop.scheduleWithFixedDelay(this::beat, config.heartbeat().toMillis(), config.heartbeat().toMillis(),
                 TimeUnit.MILLISECONDS);
+        heats = loop.scheduleWithFixedDelay(this::heat, config.hotKeys().interval().toMillis(),
+                config.hotKeys().interval().toMillis(), TimeUnit.MILLISECONDS);
         boolean apart = config.metricsListen() != null;
         Routes routes = new Routes(this, config.token(), config.apiListen().resolve().getAddress().isLoopbackAddress(),
                 apart ? null : metrics);
@@ -210,6 +213,14 @@ public final class Agent implements AgentService, AutoCloseable {
             }
         } catch (RuntimeException e) {
             LOG.error("A heartbeat failed", e);
+        }
+    }
+
+    private void heat() {
+        try {
+            zones.forEach(ZoneAgent::heat);
+        } catch (RuntimeException e) {
+            LOG.error("A round of hot keys failed", e);
         }
     }
 
@@ -389,6 +400,9 @@ public final class Agent implements AgentService, AutoCloseable {
     private void leaveZones() {
         if (beats != null) {
             beats.cancel(false);
+        }
+        if (heats != null) {
+            heats.cancel(false);
         }
         zones.forEach(ZoneAgent::close);
     }

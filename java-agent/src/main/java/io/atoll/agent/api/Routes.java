@@ -18,6 +18,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 
 import io.atoll.agent.api.AgentService.Action;
 import io.atoll.agent.api.AgentService.Change;
+import io.atoll.agent.view.HotKeyView;
 import io.atoll.agent.view.PeerView;
 import io.atoll.agent.view.UpstreamView;
 import io.atoll.agent.view.ZoneView;
@@ -82,6 +83,10 @@ public final class Routes implements Function<Request, CompletionStage<Response>
                 reads(request, "node", "upstream", "server");
                 return service.zones().thenApply(zones -> Responses.json(200, Map.of("peers",
                         peers(request, zones))));
+            case "hot":
+                reads(request, "node", "upstream");
+                return service.zones().thenApply(zones -> Responses.json(200, Map.of("hot",
+                        hot(request, zones))));
             case "owner":
                 reads(request, "node", "upstream", "key");
                 return owner(request);
@@ -115,6 +120,12 @@ public final class Routes implements Function<Request, CompletionStage<Response>
         return Responses.json(200, status);
     }
 
+    private static List<HotKeyView> hot(Request request, List<ZoneView> zones) {
+        return zones.stream().flatMap(zone -> zone.upstreams().stream()).flatMap(upstream -> upstream.hot().stream())
+                .filter(key -> asked(request, "node", key.node()) && asked(request, "upstream", key.upstream()))
+                .toList();
+    }
+
     private static List<Map<String, Object>> upstreams(Request request, List<ZoneView> zones) {
         List<Map<String, Object>> upstreams = new ArrayList<>();
         for (ZoneView zone : zones) {
@@ -123,6 +134,7 @@ public final class Routes implements Function<Request, CompletionStage<Response>
                     Map<String, Object> map = new LinkedHashMap<>();
                     map.put("node", zone.node());
                     map.putAll(Responses.JSON.convertValue(upstream, Responses.OBJECT));
+                    map.put("hot", upstream.hot().size());
                     map.put("peers", upstream.peers().size());
                     map.put("peers_up", upstream.peers().stream().filter(PeerView::up).count());
                     upstreams.add(map);
@@ -262,7 +274,7 @@ public final class Routes implements Function<Request, CompletionStage<Response>
 
     private static ApiException unknown(Request request) {
         return new ApiException(404, "There is nothing here", request.pathText(),
-                "/healthz, /metrics, /v1/status, /v1/upstreams, /v1/peers, /v1/owner, "
+                "/healthz, /metrics, /v1/status, /v1/upstreams, /v1/peers, /v1/hot, /v1/owner, "
                         + "/v1/peers/UPSTREAM/SERVER/drain|undrain|maintenance",
                 "see docs/reference/api.md");
     }

@@ -19,7 +19,7 @@ import picocli.CommandLine.Option;
 /** The program: runs the agent, or asks a running one. */
 @Command(name = "atoll-agent", versionProvider = Main.Version.class, mixinStandardHelpOptions = true,
         description = "Runs the Atoll agent, or, with a command, asks the one that runs.",
-        subcommands = {Main.Run.class, StatusCommand.class, PeersCommand.class, OwnerCommand.class,
+        subcommands = {Main.Run.class, StatusCommand.class, PeersCommand.class, HotCommand.class, OwnerCommand.class,
             ChangeCommand.Drain.class, ChangeCommand.Undrain.class, ChangeCommand.Maintenance.class, CheckCommand.class},
         footer = {"", "Exit code: 0 done, 1 not done, 2 wrong use or configuration.", ""})
 public final class Main implements Callable<Integer> {

@@ -19,10 +19,15 @@ import com.typesafe.config.ConfigSyntax;
 
 /** The agent's settings. What each means is said once, in reference.conf. */
 public record AgentConfig(List<Path> zones, Duration heartbeat, Duration lease, ListenAddress apiListen, String token,
-        ListenAddress metricsListen, boolean metricsJvm, Path storePath, ProbeConfig probe, LogLevel logLevel) {
+        ListenAddress metricsListen, boolean metricsJvm, Path storePath, ProbeConfig probe, HotKeysConfig hotKeys,
+        LogLevel logLevel) {
 
     /** How probes are made; what they ask stands in the zone. */
     public record ProbeConfig(boolean keepalive, Transport transport) {}
+
+    /** Which keys are hot, and how long they stay so. */
+    public record HotKeysConfig(boolean enabled, Duration interval, Duration window, double share, double rate,
+            Duration cool, int max) {}
 
     /** How sockets are waited for. */
     public enum Transport { AUTO, EPOLL, NIO }
@@ -110,11 +115,12 @@ public record AgentConfig(List<Path> zones, Duration heartbeat, Duration lease, 
         store.finish();
 
         ProbeConfig probe = probe(root.section("probe"));
+        HotKeysConfig hotKeys = hotKeys(root.section("hot-keys"));
         Section log = root.section("log");
         LogLevel level = log.choice("level", LogLevel.class);
         log.finish();
         return new AgentConfig(zones, heartbeat, lease, apiListen, token, metricsListen, metricsJvm, storePath, probe,
-                level);
+                hotKeys, level);
     }
 
     private static List<Path> zones(Section root) {
@@ -146,6 +152,16 @@ public record AgentConfig(List<Path> zones, Duration heartbeat, Duration lease, 
     private static ProbeConfig probe(Section probe) {
         ProbeConfig config = new ProbeConfig(probe.bool("keepalive"), probe.choice("transport", Transport.class));
         probe.finish();
+        return config;
+    }
+
+    private static HotKeysConfig hotKeys(Section hot) {
+        HotKeysConfig config = new HotKeysConfig(hot.bool("enabled"),
+                hot.duration("interval", Duration.ofMillis(50), Duration.ofSeconds(10)),
+                hot.duration("window", Duration.ofMillis(500), Duration.ofMinutes(1)), hot.number("share", 0.01, 10),
+                hot.number("rate", 0, 1_000_000), hot.duration("cool", Duration.ofMillis(100), Duration.ofMinutes(10)),
+                (int) hot.number("max", 1, 64));
+        hot.finish();
         return config;
     }
 

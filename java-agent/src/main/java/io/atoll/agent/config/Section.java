@@ -96,6 +96,24 @@ final class Section {
         return least;
     }
 
+    double number(String key, double least, double most) {
+        ConfigValue value = value(key);
+        try {
+            double number = value.atKey("v").getDouble("v");
+            if (number >= least && number <= most) {
+                return number;
+            }
+        } catch (ConfigException e) {
+            // reported below
+        }
+        problem(key, value, "a number from " + text(least) + " to " + text(most));
+        return least;
+    }
+
+    private static String text(double number) {
+        return number == Math.rint(number) ? Long.toString((long) number) : Double.toString(number);
+    }
+
     <E extends Enum<E>> E choice(String key, Class<E> type) {
         String text = string(key);
         List<String> names = new ArrayList<>();

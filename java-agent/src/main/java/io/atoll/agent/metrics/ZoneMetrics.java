@@ -5,6 +5,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
 
+import io.atoll.agent.view.HotKeyView;
 import io.atoll.agent.view.PeerView;
 import io.atoll.agent.view.UpstreamView;
 import io.atoll.agent.view.ZoneView;
@@ -43,6 +44,10 @@ final class ZoneMetrics {
                 zone.rejected());
         families.counter("atoll_zone_fallbacks_total", "Picks by round robin for want of a usable table.", ZONE, labels,
                 zone.fallbacks());
+        families.counter("atoll_zone_samples_total", "Keys that the agent read from the workers' samples.", ZONE, labels,
+                zone.samples());
+        families.counter("atoll_zone_samples_lost_total", "Samples overwritten before the agent read them.", ZONE, labels,
+                zone.samplesLost());
         zone.upstreams().forEach(upstream -> upstream(zone, upstream));
     }
 
@@ -70,6 +75,11 @@ final class ZoneMetrics {
                 upstream.peers().stream().filter(PeerView::up).count());
         families.gauge("atoll_upstream_table_bytes", "Length of the active table.", UPSTREAM, labels,
                 upstream.tableBytes());
+        families.gauge("atoll_hot_keys", "Keys that are hot.", UPSTREAM, labels, upstream.hot().size());
+        families.gauge("atoll_hot_key_replicas", "Peers that the hot keys may be served by, over all of them.", UPSTREAM,
+                labels, upstream.hot().stream().mapToInt(HotKeyView::replicas).sum());
+        families.gauge("atoll_hot_key_share", "Part of the requests that is for hot keys, 0 to 1.", UPSTREAM, labels,
+                upstream.hot().stream().mapToDouble(HotKeyView::share).sum());
         shares(zone, upstream);
         upstream.peers().forEach(this::peer);
     }

@@ -14,10 +14,12 @@ import java.util.List;
  * @param guard        whether the mass-failure guard is on, as the workers would work it out now
  * @param probe        null without {@code atoll_probe}
  * @param counters     what the workers counted
+ * @param replicas     owners of a hot key at most; 0: each key has one
+ * @param hot          its hot keys, those most asked for first
  * @param peers        in the order of the table
  */
 public record UpstreamView(String name, String declared, long epoch, int tableBytes, int slowStartMs, int panicPercent,
-        boolean guard, ProbeView probe, Counters counters, List<PeerView> peers) {
+        boolean guard, ProbeView probe, Counters counters, int replicas, List<HotKeyView> hot, List<PeerView> peers) {
     /**
      * How its peers are probed.
      *

@@ -21,11 +21,14 @@ import java.util.List;
  * @param torn           lookups repeated because a table changed under them
  * @param rejected       published tables that workers found invalid
  * @param fallbacks      picks by round robin for want of a usable table
+ * @param samples        keys of requests that the agent read from the workers' rows
+ * @param samplesLost    such that were overwritten before; the others stood for them
  * @param upstreams      those of the running configuration; empty when not attached
  */
 public record ZoneView(String path, String node, String state, String detail, long length, long epoch,
         long configEpoch, long agentEpoch, long heartbeatAgeMs, long masterPid, boolean masterAlive, int workers,
-        long torn, long rejected, long fallbacks, List<UpstreamView> upstreams) {
+        long torn, long rejected, long fallbacks, long samples, long samplesLost,
+        List<UpstreamView> upstreams) {
     public boolean attached() {
         return state.equals("OK");
     }

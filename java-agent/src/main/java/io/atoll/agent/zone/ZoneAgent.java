@@ -14,6 +14,8 @@ import java.util.function.Consumer;
 import java.util.function.Supplier;
 
 import io.atoll.agent.api.AgentService.Change;
+import io.atoll.agent.config.AgentConfig.HotKeysConfig;
+import io.atoll.agent.hot.HotKeys;
 import io.atoll.agent.metrics.ProbeMetrics;
 import io.atoll.agent.os.Posix;
 import io.atoll.agent.probe.Probe;
@@ -47,7 +49,7 @@ public final class ZoneAgent {
 
     /** What is the same for all zones of an agent. */
     public record Services(AgentContext context, Prober prober, ProbeMetrics metrics, AdminBook book, long leaseMs,
-            byte[] bootId, String boot, long pid, long processStart, BiFunction<ZoneAgent, String, String> naming,
+            HotKeysConfig hotKeys, byte[] bootId, String boot, long pid, long processStart, BiFunction<ZoneAgent, String, String> naming,
             Consumer<AdminDecision> adopt) {}
 
     private record Watched(PeerMonitor monitor, Peer peer, ProbeSettings settings, String node) {}
@@ -71,6 +73,7 @@ public final class ZoneAgent {
     private String refusedSuccessor = "";
     private List<Pool> pools = List.of();
     private FailureCounts failures;
+    private HotSets hot;
 
     public ZoneAgent(Path path, Services services) {
         this.path = path;
@@ -135,6 +138,8 @@ public final class ZoneAgent {
         zone = opened.zone();
         agentEpoch = zone.claimAgent(services.pid(), services.processStart(), context.nowMs());
         failures = new FailureCounts(zone.slotCount());
+        hot = services.hotKeys().enabled()
+                ? new HotSets(zone, services.hotKeys(), services.leaseMs(), context.nowMs()) : null;
         adopting = !services.book().isTrusted();
         seenEpoch = -1;
         refusedSuccessor = "";
@@ -194,6 +199,7 @@ public final class ZoneAgent {
         watched.values().forEach(peer -> peer.monitor().stop());
         watched.clear();
         pools = List.of();
+        hot = null;
         if (file != null) {
             file.close();
         }
@@ -387,6 +393,15 @@ public final class ZoneAgent {
         return peer.server().equals(peer.address()) ? peer.server() : peer.server() + " (" + peer.address() + ")";
     }
 
+    /** Reads what the workers sampled, and tells them which keys are hot. */
+    public void heat() {
+        guarded(() -> {
+            if (hot != null && zone() != null && zone.agentEpoch() == agentEpoch) {
+                hot.round(pools, context.nowMs());
+            }
+        });
+    }
+
     // ---- operators
 
     /**
@@ -497,6 +512,19 @@ public final class ZoneAgent {
 
     FailureCounts failures() {
         return failures;
+    }
+
+    /** The hot keys of an upstream, those most asked for first. */
+    List<HotKeys.Hot> hotKeys(int upstream) {
+        return hot == null ? List.of() : hot.keys(upstream);
+    }
+
+    long samplesRead() {
+        return hot == null ? 0 : hot.samplesRead();
+    }
+
+    long samplesLost() {
+        return hot == null ? 0 : hot.samplesLost();
     }
 
     AdminBook book() {

@@ -9,6 +9,7 @@ import io.atoll.agent.os.Posix;
 import io.atoll.agent.probe.ProbeOutcome;
 import io.atoll.agent.store.AdminDecision;
 import io.atoll.agent.store.PeerName;
+import io.atoll.agent.view.HotKeyView;
 import io.atoll.agent.view.OwnerView;
 import io.atoll.agent.view.PeerView;
 import io.atoll.agent.view.PeerView.AdminView;
@@ -57,7 +58,7 @@ public final class ZoneViews {
 
     private static ZoneView detached(ZoneAgent agent) {
         return new ZoneView(agent.path().toString(), agent.node(), agent.state(), agent.detail(), 0, 0, 0, 0, -1, 0,
-                false, 0, 0, 0, 0, List.of());
+                false, 0, 0, 0, 0, 0, 0, List.of());
     }
 
     /** Who serves a key, in each upstream of that name: at most one. */
@@ -104,7 +105,8 @@ public final class ZoneViews {
         return new ZoneView(agent.path().toString(), agent.node(), agent.state(), agent.detail(), zone.length(),
                 zone.epoch(), zone.configEpoch(), agent.agentEpoch(), Math.max(0, now - zone.agentHeartbeatMs()),
                 zone.masterPid(), Posix.isAlive(zone.masterPid(), zone.masterStart()), counters.workers(),
-                counters.torn(), counters.rejected(), counters.fallbacks(), upstreams);
+                counters.torn(), counters.rejected(), counters.fallbacks(), agent.samplesRead(), agent.samplesLost(),
+                upstreams);
     }
 
     private UpstreamView upstream(Pool pool) {
@@ -119,7 +121,13 @@ public final class ZoneViews {
                 probe(pool.upstream().probe()),
                 new Counters(counted.requests(), counted.picks(), counted.retries(), counted.none(), counted.passed(),
                         counted.panics(), counted.failures()),
-                peers);
+                pool.upstream().replicas(), hot(pool), peers);
+    }
+
+    private List<HotKeyView> hot(Pool pool) {
+        return agent.hotKeys(pool.upstream().index()).stream().map(key -> new HotKeyView(agent.node(),
+                pool.upstream().name(), String.format("%08x", key.hash()), key.replicas(),
+                Math.round(key.share() * 1e4) / 1e4, Math.round(key.rate() * 10) / 10.0)).toList();
     }
 
     private static ProbeView probe(ProbeSettings settings) {

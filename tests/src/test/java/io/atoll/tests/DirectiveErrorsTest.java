@@ -44,8 +44,11 @@ class DirectiveErrorsTest {
 
     @ParameterizedTest(name = "{0}")
     @CsvSource(delimiterString = "=>", textBlock = """
-        atoll $uri $uri $uri                 => number of arguments
+        atoll $uri ketama replicas=2 $uri    => number of arguments
         atoll $uri rendezvous                => "rendezvous" of "atoll": expected <key> [ketama]
+        atoll $uri replicas=1                => "replicas=1" of "atoll": expected replicas=<number>, 2 to 16
+        atoll $uri ketama replicas=17        => "replicas=17" of "atoll": expected replicas=<number>, 2 to 16
+        atoll $uri replicas=                 => "replicas=" of "atoll": expected replicas=<number>, 2 to 16
         atoll $uri; atoll $uri               => "atoll" directive is duplicate
         atoll_probe                          => "atoll_probe" needs "atoll <key>" in the same upstream "pool"
         atoll_slow_start 5s                  => "atoll_slow_start" needs "atoll <key>"

@@ -106,7 +106,7 @@ class ExamplesTest {
     @Test
     void shouldHaveASceneForEachExample() throws IOException {
         try (Stream<Path> folders = Files.list(EXAMPLES)) {
-            assertEquals(Set.of("minimal", "probes", "slow-start", "protocols", "one-tier-route", "two-tiers", "regions",
+            assertEquals(Set.of("minimal", "probes", "slow-start", "hot-keys", "protocols", "one-tier-route", "two-tiers", "regions",
                     "origin-pool", "slices", "tls", "agent", "mesh"),
                     new HashSet<>(folders.filter(Files::isDirectory).map(path -> path.getFileName().toString()).toList()));
         }
@@ -149,6 +149,32 @@ class ExamplesTest {
             assertEquals(200, response.status());
             assertFalse(response.body().contains(example.peer(3)) || response.body().contains(example.peer(4)),
                     "down, and backup: " + response.body());
+        }
+    }
+
+    @Test
+    void shouldServeTheHotKeysExample(Scene scene) throws IOException {
+        Example example = Example.start(scene, "hot-keys");
+        String owner = Http.get(example.address(), "/any/name").body();
+        for (int i = 0; i < 30; i++) {
+            assertEquals(owner, Http.get(example.address(), "/any/name").body(), "one peer without an agent");
+        }
+        withAgent(example, "hot-keys.conf", () -> {
+            Set<String> peers = new HashSet<>();
+            Await.until("all three peers to serve the key", FAR, () -> {
+                Http.Response response = get(example, "/any/name");
+                peers.addAll(response.header("X-Atoll-Hot").equals("1") ? Set.of(response.body()) : Set.of());
+                return peers.size() == 3;
+            });
+            return null;
+        });
+    }
+
+    private static Http.Response get(Example example, String path) {
+        try {
+            return Http.get(example.address(), path);
+        } catch (IOException e) {
+            throw new java.io.UncheckedIOException(e);
         }
     }
 

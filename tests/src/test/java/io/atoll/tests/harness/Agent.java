@@ -29,7 +29,7 @@ public final class Agent implements AutoCloseable {
     private final List<String> command = new ArrayList<>();
     private Process process;
 
-    private Agent(Scene scene, Nginx front, String name, String listen, NetNs netns, List<String> jvm)
+    private Agent(Scene scene, Nginx front, String name, String listen, NetNs netns, List<String> jvm, String settings)
             throws IOException {
         this.front = front;
         folder = Files.createDirectories(scene.file(name));
@@ -42,7 +42,7 @@ public final class Agent implements AutoCloseable {
                   api { listen = "%s", token-file = "%s/token" }
                   store { path = "%s/agent.journal" }
                 }
-                """.formatted(front.zone(), LEASE.toMillis(), listen, folder, folder));
+                """.formatted(front.zone(), LEASE.toMillis(), listen, folder, folder) + settings);
         if (netns != null) {
             command.addAll(netns.prefix());
         }
@@ -59,7 +59,18 @@ public final class Agent implements AutoCloseable {
     /** Starts one inside a network namespace (null: none), with more options for its JVM. */
     public static Agent start(Scene scene, Nginx front, NetNs netns, List<String> jvm) {
         try {
-            Agent agent = scene.keep(new Agent(scene, front, "agent", listen(scene), netns, jvm));
+            Agent agent = scene.keep(new Agent(scene, front, "agent", listen(scene), netns, jvm, ""));
+            agent.start();
+            return agent;
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    /** Starts one with more settings, each as `atoll.NAME = VALUE` on a line of its own. */
+    public static Agent start(Scene scene, Nginx front, String settings) {
+        try {
+            Agent agent = scene.keep(new Agent(scene, front, "agent", listen(scene), null, List.of(), settings));
             agent.start();
             return agent;
         } catch (IOException e) {
@@ -70,7 +81,7 @@ public final class Agent implements AutoCloseable {
     /** Starts a second one with files and a port of its own, which takes the zone over from the first. */
     public static Agent startAnother(Scene scene, Nginx front) {
         try {
-            Agent agent = scene.keep(new Agent(scene, front, "another", scene.address(251) + ":9181", null, List.of()));
+            Agent agent = scene.keep(new Agent(scene, front, "another", scene.address(251) + ":9181", null, List.of(), ""));
             agent.launch();
             Await.until("the second agent to take over", START,
                     () -> new ZoneFile(front.zone()).word(HeaderRecord.AGENT_PID) == agent.pid());

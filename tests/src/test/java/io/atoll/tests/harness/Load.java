@@ -7,8 +7,10 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
+import java.util.function.Function;
 import java.util.function.Predicate;
 import java.util.function.Supplier;
+import java.util.function.UnaryOperator;
 
 /**
  * Steady load: a fixed rate over a few keep-alive connections, each answer checked against the object it must be. The front
@@ -46,14 +48,19 @@ public final class Load implements AutoCloseable {
     private final List<List<Shot>> shots = new ArrayList<>();
     private final long start = System.nanoTime();
     private final long seed;
+    private final Function<Random, String> objects;
+    private final UnaryOperator<String> bodies;
     private volatile boolean ended;
 
-    private Load(SocketAddress address, String location, int rate, int clients, boolean keepAlive, long seed) {
+    private Load(SocketAddress address, String location, int rate, int clients, boolean keepAlive, long seed,
+            Function<Random, String> objects, UnaryOperator<String> bodies) {
         this.address = address;
         this.location = location;
         this.rate = rate;
         this.keepAlive = keepAlive;
         this.seed = seed;
+        this.objects = objects;
+        this.bodies = bodies;
         for (int i = 0; i < clients; i++) {
             int number = i;
             List<Shot> mine = new ArrayList<>();
@@ -66,12 +73,22 @@ public final class Load implements AutoCloseable {
 
     /** Starts: rate requests per second in all over 40 keep-alive clients, to LOCATION/o/N for random N. */
     public static Load start(Scene scene, SocketAddress address, String location, int rate) {
-        return scene.keep(new Load(address, location, rate, CLIENTS, true, 1));
+        return scene.keep(new Load(address, location, rate, CLIENTS, true, 1, Load::anyObject, Peers::body));
     }
 
     /** As {@link #start}, with a connection for each request. */
     public static Load startClosing(Scene scene, SocketAddress address, String location, int rate) {
-        return scene.keep(new Load(address, location, rate, CLIENTS, false, 1));
+        return scene.keep(new Load(address, location, rate, CLIENTS, false, 1, Load::anyObject, Peers::body));
+    }
+
+    /** As {@link #start}, for objects that are drawn by a function, each with the body that another gives. */
+    public static Load start(Scene scene, SocketAddress address, String location, int rate,
+            Function<Random, String> objects, UnaryOperator<String> bodies) {
+        return scene.keep(new Load(address, location, rate, CLIENTS, true, 1, objects, bodies));
+    }
+
+    private static String anyObject(Random random) {
+        return "/o/" + random.nextInt(Peers.OBJECTS);
     }
 
     /** Runs it for a while, to the end. */
@@ -123,7 +140,7 @@ public final class Load implements AutoCloseable {
         try {
             for (long k = 0; !ended; k++) {
                 Await.moment(start + (k * clients + number) * 1_000_000_000L / rate);
-                String object = "/o/" + random.nextInt(Peers.OBJECTS);
+                String object = objects.apply(random);
                 long begin = System.nanoTime();
                 List<String> upstreams = List.of();
                 String problem;
@@ -170,11 +187,11 @@ public final class Load implements AutoCloseable {
         return header.isEmpty() ? List.of() : Arrays.asList(header.split("(, | : )"));
     }
 
-    private static String problem(String object, Http.Response response) {
+    private String problem(String object, Http.Response response) {
         if (response.status() != 200) {
             return "status " + response.status();
         }
-        return response.body().equals(Peers.body(object)) ? "" : "wrong body: " + response.body();
+        return response.body().equals(bodies.apply(object)) ? "" : "wrong body: " + response.body();
     }
 
     /** The requests of a load, in order of their start. */

@@ -8,6 +8,7 @@
  *   ngx_http_atoll_route.c     atoll_route: tiers
  *   ngx_http_atoll_step.c      the step from node to node
  *   ngx_http_atoll_hot.c       hot keys at a node of a route
+ *   ngx_http_atoll_answer.c    what the errors of a node mean
  *   ngx_http_atoll_variables.c variables
  *   ngx_http_atoll_disk.c      atoll_disk_reserve
  *   ngx_http_atoll_status.c    atoll_status

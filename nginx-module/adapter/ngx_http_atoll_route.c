@@ -556,7 +556,7 @@ ngx_http_atoll_enter_tier(ngx_http_atoll_plan_t *plan)
     u->peer.save_session = ngx_http_atoll_save_route_session;
 #endif
 
-    return NGX_OK;
+    return ngx_http_atoll_watch_answer(plan);
 }
 
 

@@ -54,6 +54,9 @@ struct ngx_http_atoll_plan_s {
     uint32_t                        hash;        /* of the request's key there */
     ngx_uint_t                      hot;         /* 1: that key is hot there */
     ngx_uint_t                      named;       /* times that CDN-Loop names this node, of a request without a step */
+    ngx_http_upstream_conf_t       *conf;        /* of the location; NULL: no node was asked, and the request has it */
+    ngx_int_t                     (*process_header)(ngx_http_request_t *r);      /* the protocol's own, with conf */
+    ngx_int_t                     (*reinit_request)(ngx_http_request_t *r);
     u_char                         *step;        /* as written in the request to the next node, NULL: not written */
 
     /* the tier's own balancer */
@@ -79,6 +82,9 @@ ngx_http_atoll_plan_t *ngx_http_atoll_plan(ngx_http_request_t *r);
 void ngx_http_atoll_look_hot(ngx_http_atoll_plan_t *plan);
 ngx_int_t ngx_http_atoll_hot_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
 ngx_int_t ngx_http_atoll_bypass_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
+
+/* ngx_http_atoll_answer.c */
+ngx_int_t ngx_http_atoll_watch_answer(ngx_http_atoll_plan_t *plan);
 
 /* ngx_http_atoll_step.c */
 char *ngx_http_atoll_secret(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);

@@ -384,10 +384,11 @@ ngx_http_atoll_cache_status_variable(ngx_http_request_t *r, ngx_http_variable_va
 
     p = ngx_sprintf(p, "\"%V\"; ", &amcf->node);
 
-    if (forwarded) {
+    if (forwarded && u->headers_in.status_n) {
         p = ngx_sprintf(p, "fwd=%s; fwd-status=%03ui", reasons[i], u->state->status % 1000);
 
     } else {
+        /* nobody answered, or nobody was asked */
         p = hit ? ngx_cpymem(p, "hit", 3) : ngx_sprintf(p, "fwd=%s", reasons[i]);
     }
 

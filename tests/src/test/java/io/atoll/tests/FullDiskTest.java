@@ -90,8 +90,7 @@ class FullDiskTest {
         SmallDisk disk = SmallDisk.under(atoll, "2m");
         stock.start();
         atoll.start();
-        assertEquals("MISS", cacheStatus(atoll.address(), "/o/1?kept"));
-        assertEquals("HIT", cacheStatus(atoll.address(), "/o/1?kept"));
+        Await.until("an object to be stored", FAR, () -> cacheStatus(atoll.address(), "/o/1?kept").equals("HIT"));
         assertEquals(256 * 1024, disk(atoll.address()).path("reserve").asInt());
         assertEquals(false, disk(atoll.address()).path("low").asBoolean(true), "there is room");
         stockDisk.fill(1 << 20);
@@ -153,7 +152,7 @@ class FullDiskTest {
         Peers peers = Peers.start(scene, 1);
         Nginx nginx = Nginx.in(scene, "two");
         SmallDisk disk = SmallDisk.under(nginx, "1m");
-        nginx.module("""
+        nginx.workers(1).module("""
                 atoll_disk_reserve cache 128k;
                 proxy_cache_path cache keys_zone=full:1m;
                 proxy_cache_path roomy keys_zone=roomy:1m use_temp_path=off;

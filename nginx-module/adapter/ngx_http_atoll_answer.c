@@ -1,0 +1,129 @@
+/*
+ * What a node of a route is waited for, and what its errors mean.
+ *
+ * An error that a node passes on from above, or has in its cache, is the answer: to ask its neighbours as well would ask the origin
+ * again for each of them. An error of its own (it reached nobody) goes by proxy_next_upstream, to the next tier at once, since
+ * what it could not reach is above. Cache-Status tells the two apart.
+ *
+ * nginx looks at peer.tries before it goes on after an error status, and the protocol's process_header is the last that it calls before:
+ * ours stands around it. nginx sets process_header anew for each try, in reinit_request: ours stands around that too.
+ */
+
+#include "ngx_http_atoll_route.h"
+
+
+/* How much longer a node is waited for than it waits itself: else both give up at once, and its stale copy is never seen. */
+#define NGX_HTTP_ATOLL_READ_MARGIN  1000
+
+
+static ngx_int_t ngx_http_atoll_process_header(ngx_http_request_t *r);
+static ngx_int_t ngx_http_atoll_reinit_request(ngx_http_request_t *r);
+
+
+/* For the tier that was entered last. */
+ngx_int_t
+ngx_http_atoll_watch_answer(ngx_http_atoll_plan_t *plan)
+{
+    ngx_http_upstream_t       *u = plan->request->upstream;
+    ngx_http_upstream_conf_t  *conf;
+
+    if (plan->conf == NULL) {
+
+        if (plan->tier >= plan->route->origin) {
+            return NGX_OK;
+        }
+
+        conf = ngx_palloc(plan->request->pool, sizeof(ngx_http_upstream_conf_t));
+        if (conf == NULL) {
+            return NGX_ERROR;
+        }
+
+        *conf = *u->conf;
+
+        plan->conf = u->conf;
+        plan->process_header = u->process_header;
+        plan->reinit_request = u->reinit_request;
+
+        u->conf = conf;
+        u->process_header = ngx_http_atoll_process_header;
+        u->reinit_request = ngx_http_atoll_reinit_request;
+    }
+
+    u->conf->read_timeout = plan->conf->read_timeout
+                            + NGX_HTTP_ATOLL_READ_MARGIN * (plan->route->origin - ngx_min(plan->tier, plan->route->origin));
+
+    return NGX_OK;
+}
+
+
+/* Whether the node that answered was told so itself, or has it stored: the last member of Cache-Status is its own. */
+static ngx_uint_t
+ngx_http_atoll_is_passed_on(ngx_http_upstream_t *u)
+{
+    u_char           *p, *last;
+    ngx_str_t         value = ngx_null_string;
+    ngx_uint_t        i = 0;
+    ngx_list_part_t  *part = &u->headers_in.headers.part;
+    ngx_table_elt_t  *header;
+
+    while ((header = ngx_http_atoll_next_header(&part, &i, "Cache-Status", sizeof("Cache-Status") - 1)) != NULL) {
+        value = header->value;
+    }
+
+    if (value.len == 0) {
+        return 0;
+    }
+
+    last = value.data + value.len;
+
+    for (p = last; p > value.data && p[-1] != '"'; p--) { /* void */ }
+
+    return ngx_strlcasestrn(p, last, (u_char *) "; hit", sizeof("; hit") - 2) != NULL
+           || ngx_strlcasestrn(p, last, (u_char *) "; fwd-status=", sizeof("; fwd-status=") - 2) != NULL;
+}
+
+
+static ngx_int_t
+ngx_http_atoll_process_header(ngx_http_request_t *r)
+{
+    ngx_int_t               rc;
+    ngx_http_upstream_t    *u = r->upstream;
+    ngx_http_atoll_plan_t  *plan = u->peer.data;
+
+    rc = plan->process_header(r);
+
+    if (u->process_header != ngx_http_atoll_process_header) {
+        /* the status line is read, next are the headers */
+        plan->process_header = u->process_header;
+        u->process_header = ngx_http_atoll_process_header;
+    }
+
+    if (rc != NGX_OK || r->cached || plan->tier >= plan->route->origin || u->headers_in.status_n < NGX_HTTP_BAD_REQUEST) {
+        return rc;
+    }
+
+    if (ngx_http_atoll_is_passed_on(u)) {
+        u->peer.tries = 1;
+
+    } else {
+        plan->own_tries = 0;
+    }
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_http_atoll_reinit_request(ngx_http_request_t *r)
+{
+    ngx_int_t               rc;
+    ngx_http_upstream_t    *u = r->upstream;
+    ngx_http_atoll_plan_t  *plan = u->peer.data;
+
+    rc = plan->reinit_request(r);
+
+    plan->process_header = u->process_header;
+    u->process_header = ngx_http_atoll_process_header;
+
+    return rc;
+}

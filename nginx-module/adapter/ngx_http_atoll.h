@@ -50,7 +50,6 @@ typedef struct {
     ngx_str_t                       orphan;      /* a directive that wants `atoll` in the same block */
     ngx_http_upstream_srv_conf_t   *upstream;
     ngx_http_upstream_rr_peers_t   *peers;       /* as nginx resolved them */
-    ngx_uint_t                      peer_count;  /* primary and backup */
     atoll_balancer_t                balancer;    /* this worker's */
     ngx_http_atoll_route_t         *route;       /* of an upstream with atoll_route */
     ngx_str_t                       self;        /* the server here that is this node; len 0: none */

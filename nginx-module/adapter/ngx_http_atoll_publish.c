@@ -1,6 +1,7 @@
 /*
- * From parsed upstreams to a zone: fill the compile request, have the child compile it, check every table with the
- * workers' own reader, prepare the zone file; commit once nginx can no longer refuse the configuration. Master only.
+ * From parsed upstreams to a zone: open the zone that is there, put what was changed at run time to the servers of nginx.conf,
+ * fill the compile request, have the child compile it, check every table with the workers' own reader, plan the zone file;
+ * commit once nginx can no longer refuse the configuration. Master only.
  */
 
 #include "ngx_http_atoll.h"
@@ -8,9 +9,9 @@
 #include <dlfcn.h>
 
 
+static ngx_int_t ngx_http_atoll_fill_request(ngx_conf_t *cf, ngx_http_atoll_main_conf_t *amcf);
 static ngx_int_t ngx_http_atoll_fill_region(ngx_conf_t *cf, ngx_http_atoll_main_conf_t *amcf);
 static ngx_int_t ngx_http_atoll_run_compiler(ngx_conf_t *cf, ngx_http_atoll_main_conf_t *amcf);
-static ngx_int_t ngx_http_atoll_fill_request(ngx_conf_t *cf, ngx_http_atoll_main_conf_t *amcf);
 static gid_t ngx_http_atoll_group(ngx_conf_t *cf);
 static void ngx_http_atoll_cleanup(void *data);
 
@@ -68,14 +69,19 @@ ngx_http_atoll_prepare(ngx_conf_t *cf, ngx_http_atoll_main_conf_t *amcf)
         return NGX_ERROR;
     }
 
-    if (ngx_http_atoll_fill_region(cf, amcf) != NGX_OK
-        || ngx_http_atoll_run_compiler(cf, amcf) != NGX_OK
-        || ngx_http_atoll_fill_request(cf, amcf) != NGX_OK)
+    if (atoll_writer_open(&amcf->writer, (char *) amcf->zone_path.data, ngx_test_config, error) != 0) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "atoll_zone: %s", error);
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_atoll_fill_request(cf, amcf) != NGX_OK
+        || ngx_http_atoll_fill_region(cf, amcf) != NGX_OK
+        || ngx_http_atoll_run_compiler(cf, amcf) != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    if (atoll_writer_prepare(&amcf->writer, &amcf->request, ngx_test_config, error) != 0) {
+    if (atoll_writer_plan(&amcf->writer, &amcf->request, ngx_test_config, error) != 0) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "atoll_zone: %s", error);
         return NGX_ERROR;
     }
@@ -86,15 +92,16 @@ ngx_http_atoll_prepare(ngx_conf_t *cf, ngx_http_atoll_main_conf_t *amcf)
 }
 
 
-/* Maps a region for all upstreams, and counts the peers of each. */
+/* Maps a region for the peers of all upstreams. */
 static ngx_int_t
 ngx_http_atoll_open_region(ngx_conf_t *cf, ngx_http_atoll_main_conf_t *amcf)
 {
-    size_t                         names;
-    uint64_t                       points, weight, limit;
-    ngx_uint_t                     i, n, peers, backup;
-    ngx_http_atoll_srv_conf_t    **ascfp;
-    ngx_http_upstream_rr_peer_t   *peer;
+    size_t                           names;
+    uint32_t                         n, peers;
+    uint64_t                         points, weight, limit;
+    ngx_uint_t                       i;
+    ngx_http_atoll_srv_conf_t      **ascfp;
+    const atoll_writer_upstream_t   *wu;
 
     ascfp = amcf->upstreams.elts;
     names = 0;
@@ -104,17 +111,13 @@ ngx_http_atoll_open_region(ngx_conf_t *cf, ngx_http_atoll_main_conf_t *amcf)
 
     for (i = 0; i < amcf->upstreams.nelts; i++) {
 
+        wu = &amcf->request.upstreams[i];
         weight = 0;
-        n = 0;
         names += ascfp[i]->upstream->host.len;
 
-        for (peer = ngx_http_atoll_next_peer(ascfp[i], NULL, &backup);
-             peer;
-             peer = ngx_http_atoll_next_peer(ascfp[i], peer, &backup))
-        {
-            names += peer->server.len;
-            weight += ngx_min((uint64_t) peer->weight, limit + 1);
-            n++;
+        for (n = 0; n < wu->peer_count; n++) {
+            names += wu->peers[n].server_length;
+            weight += ngx_min((uint64_t) wu->peers[n].weight, limit + 1);
         }
 
         if (weight > limit) {
@@ -126,8 +129,7 @@ ngx_http_atoll_open_region(ngx_conf_t *cf, ngx_http_atoll_main_conf_t *amcf)
             return NGX_ERROR;
         }
 
-        ascfp[i]->peer_count = n;
-        peers += n;
+        peers += wu->peer_count;
         points += weight * ATOLL_POINTS_PER_WEIGHT;
     }
 
@@ -145,10 +147,11 @@ ngx_http_atoll_open_region(ngx_conf_t *cf, ngx_http_atoll_main_conf_t *amcf)
 static ngx_int_t
 ngx_http_atoll_fill_region(ngx_conf_t *cf, ngx_http_atoll_main_conf_t *amcf)
 {
-    ngx_uint_t                        i, backup;
+    uint32_t                          n;
+    ngx_uint_t                        i;
+    const atoll_writer_peer_t        *wp;
     atoll_compile_peer_record_t      *cp;
     ngx_http_atoll_srv_conf_t       **ascfp;
-    ngx_http_upstream_rr_peer_t      *peer;
     atoll_compile_upstream_record_t  *cu;
 
     if (ngx_http_atoll_open_region(cf, amcf) != NGX_OK) {
@@ -164,20 +167,17 @@ ngx_http_atoll_fill_region(ngx_conf_t *cf, ngx_http_atoll_main_conf_t *amcf)
         cu->name_offset = atoll_compile_region_name(&amcf->region, ascfp[i]->upstream->host.data, ascfp[i]->upstream->host.len);
         cu->name_length = ascfp[i]->upstream->host.len;
         cu->first_peer = cp - amcf->region.peers;
-        cu->peer_count = ascfp[i]->peer_count;
+        cu->peer_count = amcf->request.upstreams[i].peer_count;
 
-        for (peer = ngx_http_atoll_next_peer(ascfp[i], NULL, &backup);
-             peer;
-             peer = ngx_http_atoll_next_peer(ascfp[i], peer, &backup))
-        {
-            cp->name_offset = atoll_compile_region_name(&amcf->region, peer->server.data, peer->server.len);
-            cp->name_length = peer->server.len;
-            cp->weight = peer->weight;
-            cp->max_conns = ngx_min(peer->max_conns, UINT32_MAX);
-            cp->max_fails = ngx_min(peer->max_fails, UINT32_MAX);
-            cp->fail_timeout_ms = ngx_min((uint64_t) peer->fail_timeout, UINT32_MAX / 1000) * 1000;
-            cp->flags = ngx_http_atoll_peer_flags(peer, backup);
-            cp++;
+        for (n = 0; n < cu->peer_count; n++, cp++) {
+            wp = &amcf->request.upstreams[i].peers[n];
+            cp->name_offset = atoll_compile_region_name(&amcf->region, wp->server, wp->server_length);
+            cp->name_length = wp->server_length;
+            cp->weight = wp->weight;
+            cp->max_conns = wp->max_conns;
+            cp->max_fails = wp->max_fails;
+            cp->fail_timeout_ms = wp->fail_timeout_ms;
+            cp->flags = wp->flags;
         }
     }
 
@@ -222,6 +222,7 @@ ngx_http_atoll_run_compiler(ngx_conf_t *cf, ngx_http_atoll_main_conf_t *amcf)
 {
     char                              error[ATOLL_COMPILE_ERROR];
     ngx_uint_t                        i;
+    atoll_writer_upstream_t          *wu;
     atoll_table_t                     table;
     atoll_compile_options_t           options;
     ngx_http_atoll_srv_conf_t       **ascfp;
@@ -241,13 +242,16 @@ ngx_http_atoll_run_compiler(ngx_conf_t *cf, ngx_http_atoll_main_conf_t *amcf)
     }
 
     ascfp = amcf->upstreams.elts;
+    wu = (atoll_writer_upstream_t *) amcf->request.upstreams;
 
     for (i = 0; i < amcf->upstreams.nelts; i++) {
 
         cu = &amcf->region.upstreams[i];
+        wu[i].table = amcf->region.base + cu->table_offset;
+        wu[i].table_length = cu->table_length;
 
-        if (atoll_table_check(&table, amcf->region.base + cu->table_offset, cu->table_length) != ATOLL_TABLE_OK
-            || table.peer_count != ascfp[i]->peer_count)
+        if (atoll_table_check(&table, wu[i].table, wu[i].table_length) != ATOLL_TABLE_OK
+            || table.peer_count > amcf->request.upstreams[i].peer_count)
         {
             ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                           "atoll: the table compiled for upstream \"%V\" does not pass validation; expected atoll-core.jar in \"%V\" "
@@ -285,15 +289,141 @@ ngx_http_atoll_fill_settings(ngx_http_atoll_srv_conf_t *ascf)
 }
 
 
+/* A server of nginx.conf, with what was changed about it at run time. Returns its flags. */
+static uint32_t
+ngx_http_atoll_conf_peer(ngx_http_atoll_main_conf_t *amcf, ngx_http_atoll_srv_conf_t *ascf, atoll_writer_peer_t *wp,
+    ngx_http_upstream_rr_peer_t *peer, ngx_uint_t backup)
+{
+    uint32_t  changed, weight;
+
+    wp->sockaddr = peer->sockaddr;
+    wp->socklen = peer->socklen;
+    wp->address = (char *) peer->name.data;
+    wp->address_length = peer->name.len;
+    wp->server = (char *) peer->server.data;
+    wp->server_length = peer->server.len;
+    wp->weight = peer->weight;
+    wp->conf_weight = peer->weight;
+    wp->max_conns = ngx_min(peer->max_conns, UINT32_MAX);
+    wp->max_fails = ngx_min(peer->max_fails, UINT32_MAX);
+    wp->fail_timeout_ms = ngx_min((uint64_t) peer->fail_timeout, UINT32_MAX / 1000) * 1000;
+
+    changed = atoll_writer_changed(&amcf->writer, ascf->upstream->host.data, ascf->upstream->host.len,
+                                   peer->server.data, peer->server.len, &weight);
+
+    if (changed & ATOLL_PEER_FLAG_WEIGHTED) {
+        wp->weight = weight;
+    }
+
+    wp->flags = ngx_http_atoll_peer_flags(peer, backup) | changed;
+
+    return wp->flags;
+}
+
+
+/* Whether nginx.conf names the server. */
+static ngx_uint_t
+ngx_http_atoll_is_declared(ngx_http_atoll_srv_conf_t *ascf, const atoll_peer_identity_record_t *identity)
+{
+    ngx_uint_t                    backup;
+    ngx_http_upstream_rr_peer_t  *peer;
+
+    for (peer = ngx_http_atoll_next_peer(ascf, NULL, &backup);
+         peer;
+         peer = ngx_http_atoll_next_peer(ascf, peer, &backup))
+    {
+        if (peer->server.len == identity->server_length
+            && ngx_memcmp(peer->server.data, identity->server, peer->server.len) == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/* A server that was added at run time; its texts are the writer's, until commit. */
+static void
+ngx_http_atoll_added_peer(atoll_writer_peer_t *wp, const atoll_peer_identity_record_t *identity)
+{
+    wp->sockaddr = identity->sockaddr;
+    wp->socklen = identity->sockaddr_length;
+    wp->address = (char *) identity->address;
+    wp->address_length = identity->address_length;
+    wp->server = (char *) identity->server;
+    wp->server_length = identity->server_length;
+    wp->weight = identity->weight;
+    wp->max_conns = identity->max_conns;
+    wp->max_fails = identity->max_fails;
+    wp->fail_timeout_ms = identity->fail_timeout_ms;
+    wp->flags = identity->flags & (ATOLL_PEER_FLAG_BACKUP|ATOLL_PEER_FLAG_ADDED);
+}
+
+
+static ngx_int_t
+ngx_http_atoll_fill_peers(ngx_conf_t *cf, ngx_http_atoll_main_conf_t *amcf, ngx_http_atoll_srv_conf_t *ascf,
+    atoll_writer_upstream_t *wu)
+{
+    uint32_t                             slot, flags;
+    ngx_str_t                           *name = &ascf->upstream->host;
+    ngx_uint_t                           n, backup, changed, added;
+    atoll_writer_peer_t                 *wp;
+    ngx_http_upstream_rr_peer_t         *peer;
+    const atoll_peer_identity_record_t  *identity;
+
+    n = ascf->peers->number + (ascf->peers->next ? ascf->peers->next->number : 0);
+
+    for (slot = 0; atoll_writer_next_added(&amcf->writer, name->data, name->len, &slot); /* void */) {
+        n++;
+    }
+
+    wp = ngx_pcalloc(cf->pool, n * sizeof(atoll_writer_peer_t));
+    if (wp == NULL) {
+        return NGX_ERROR;
+    }
+
+    wu->peers = wp;
+    changed = 0;
+    added = 0;
+
+    for (peer = ngx_http_atoll_next_peer(ascf, NULL, &backup);
+         peer;
+         peer = ngx_http_atoll_next_peer(ascf, peer, &backup))
+    {
+        flags = ngx_http_atoll_conf_peer(amcf, ascf, wp++, peer, backup);
+        changed += (flags & (ATOLL_PEER_FLAG_REMOVED|ATOLL_PEER_FLAG_WEIGHTED)) != 0;
+    }
+
+    slot = 0;
+
+    while ((identity = atoll_writer_next_added(&amcf->writer, name->data, name->len, &slot)) != NULL) {
+
+        if (!ngx_http_atoll_is_declared(ascf, identity)) {
+            ngx_http_atoll_added_peer(wp++, identity);
+            added++;
+        }
+    }
+
+    wu->peer_count = wp - wu->peers;
+
+    if (changed || added) {
+        ngx_log_error(NGX_LOG_NOTICE, cf->log, 0,
+                      "atoll: upstream \"%V\" keeps what was changed at run time: %ui peers added, %ui removed or with another weight",
+                      name, added, changed);
+    }
+
+    return NGX_OK;
+}
+
+
 static ngx_int_t
 ngx_http_atoll_fill_request(ngx_conf_t *cf, ngx_http_atoll_main_conf_t *amcf)
 {
-    ngx_uint_t                     i, backup;
-    atoll_writer_peer_t           *wp;
-    atoll_writer_request_t        *request;
-    atoll_writer_upstream_t       *wu;
-    ngx_http_atoll_srv_conf_t    **ascfp;
-    ngx_http_upstream_rr_peer_t   *peer;
+    ngx_uint_t                   i;
+    atoll_writer_request_t      *request;
+    atoll_writer_upstream_t     *wu;
+    ngx_http_atoll_srv_conf_t  **ascfp;
 
     request = &amcf->request;
     ascfp = amcf->upstreams.elts;
@@ -314,31 +444,10 @@ ngx_http_atoll_fill_request(ngx_conf_t *cf, ngx_http_atoll_main_conf_t *amcf)
     for (i = 0; i < amcf->upstreams.nelts; i++, wu++) {
 
         ngx_http_atoll_fill_settings(ascfp[i]);
-
-        wp = ngx_pcalloc(cf->pool, ascfp[i]->peer_count * sizeof(atoll_writer_peer_t));
-        if (wp == NULL) {
-            return NGX_ERROR;
-        }
-
         wu->settings = &ascfp[i]->settings;
-        wu->table = amcf->region.base + amcf->region.upstreams[i].table_offset;
-        wu->table_length = amcf->region.upstreams[i].table_length;
-        wu->peers = wp;
-        wu->peer_count = ascfp[i]->peer_count;
 
-        for (peer = ngx_http_atoll_next_peer(ascfp[i], NULL, &backup);
-             peer;
-             peer = ngx_http_atoll_next_peer(ascfp[i], peer, &backup))
-        {
-            wp->sockaddr = peer->sockaddr;
-            wp->socklen = peer->socklen;
-            wp->address = (char *) peer->name.data;
-            wp->address_length = peer->name.len;
-            wp->server = (char *) peer->server.data;
-            wp->server_length = peer->server.len;
-            wp->weight = peer->weight;
-            wp->flags = ngx_http_atoll_peer_flags(peer, backup);
-            wp++;
+        if (ngx_http_atoll_fill_peers(cf, amcf, ascfp[i], wu) != NGX_OK) {
+            return NGX_ERROR;
         }
     }
 
@@ -429,7 +538,7 @@ ngx_http_atoll_cleanup(void *data)
     if (amcf->committed) {
         atoll_writer_close(&amcf->writer);
 
-    } else if (amcf->prepared) {
+    } else {
         atoll_writer_abandon(&amcf->writer);
     }
 }

@@ -12,7 +12,7 @@ _Static_assert(sizeof(_Atomic uint64_t) == 8 && sizeof(_Atomic uint32_t) == 4, "
 
 #define ATOLL_LAYOUT_VERSION UINT32_C(0x00010000)
 #define ATOLL_LAYOUT_VERSION_TEXT "1.0.0"
-#define ATOLL_LAYOUT_FINGERPRINT UINT32_C(0x4f9e63df)
+#define ATOLL_LAYOUT_FINGERPRINT UINT32_C(0x98b4c3a9)
 #define ATOLL_MAGIC UINT64_C(0x314c4c4f5441000a) /* first word of a zone file */
 #define ATOLL_READY UINT64_C(0x59444145525a544c) /* the ready word of a zone that is whole */
 #define ATOLL_REQUEST_MAGIC UINT64_C(0x51524c4c4f54410a) /* first word of a compile request */
@@ -72,11 +72,14 @@ enum {
     ATOLL_PROBE_KIND_COUNT_ = 3
 };
 
-/* Bits of table_peer.flags and compile_peer.flags. */
+/* Bits of peer_identity.flags and compile_peer.flags; a table_peer has DOWN and BACKUP only. */
 enum {
     ATOLL_PEER_FLAG_DOWN = 1, /* `down` in nginx.conf */
-    ATOLL_PEER_FLAG_BACKUP = 2, /* `backup` in nginx.conf */
-    ATOLL_PEER_FLAG_COUNT_ = 2
+    ATOLL_PEER_FLAG_BACKUP = 2, /* `backup` in nginx.conf, or of a server added at run time */
+    ATOLL_PEER_FLAG_REMOVED = 4, /* taken out at run time: in no table, unless no other primary server would be left */
+    ATOLL_PEER_FLAG_ADDED = 8, /* added at run time: nginx.conf does not name it */
+    ATOLL_PEER_FLAG_WEIGHTED = 16, /* its weight was set at run time */
+    ATOLL_PEER_FLAG_COUNT_ = 5
 };
 
 /* The rings of a table. */
@@ -267,7 +270,11 @@ typedef struct {
     uint8_t address[160]; /* as nginx prints it: 10.0.0.1:80, [::1]:80, unix:/path */
     uint32_t sockaddr_length; /* bytes */
     uint8_t sockaddr[128]; /* struct sockaddr, as connect() takes it */
-    uint8_t reserved_592[176];
+    uint32_t conf_weight; /* weight in nginx.conf; 0: nginx.conf does not name the server */
+    uint32_t max_conns; /* 0: no limit */
+    uint32_t max_fails; /* 0: never passively down */
+    uint32_t fail_timeout_ms; /* milliseconds */
+    uint8_t reserved_608[160];
 } atoll_peer_identity_record_t;
 
 _Static_assert(offsetof(atoll_peer_identity_record_t, state) == 0, "peer_identity.state");
@@ -283,7 +290,11 @@ _Static_assert(offsetof(atoll_peer_identity_record_t, address_length) == 296, "p
 _Static_assert(offsetof(atoll_peer_identity_record_t, address) == 300, "peer_identity.address");
 _Static_assert(offsetof(atoll_peer_identity_record_t, sockaddr_length) == 460, "peer_identity.sockaddr_length");
 _Static_assert(offsetof(atoll_peer_identity_record_t, sockaddr) == 464, "peer_identity.sockaddr");
-_Static_assert(offsetof(atoll_peer_identity_record_t, reserved_592) == 592, "peer_identity.reserved_592");
+_Static_assert(offsetof(atoll_peer_identity_record_t, conf_weight) == 592, "peer_identity.conf_weight");
+_Static_assert(offsetof(atoll_peer_identity_record_t, max_conns) == 596, "peer_identity.max_conns");
+_Static_assert(offsetof(atoll_peer_identity_record_t, max_fails) == 600, "peer_identity.max_fails");
+_Static_assert(offsetof(atoll_peer_identity_record_t, fail_timeout_ms) == 604, "peer_identity.fail_timeout_ms");
+_Static_assert(offsetof(atoll_peer_identity_record_t, reserved_608) == 608, "peer_identity.reserved_608");
 _Static_assert(sizeof(atoll_peer_identity_record_t) == 768, "peer_identity");
 
 /* Head of a worker's row. Row = row, row_upstream[upstreams_capacity], row_peer[peers_capacity]. */

@@ -49,6 +49,17 @@ atoll_header_record_t *atoll_file_header(const atoll_file_t *file);
 /* Refuses a file whose nginx master is alive and is neither this process nor its parent or child (binary upgrade). */
 int atoll_file_check_owner(const atoll_file_t *file, const char *path, char *error);
 
+/*
+ * Takes the publisher's lock of the file: nobody else publishes until it is released or the caller ends. Waits for an agent
+ * that holds it, ATOLL_LOCK_WAIT_MS at most. The lock belongs to the descriptor, so it must be released before processes are
+ * forked that live on.
+ */
+int atoll_file_lock(const atoll_file_t *file, const char *path, char *error);
+void atoll_file_unlock(const atoll_file_t *file);
+
+/* Whether another file stands at path now. */
+int atoll_file_is_replaced(const atoll_file_t *file, const char *path);
+
 /* Makes sure that each page of the file has its memory, so that no process meets SIGBUS on a full file system. */
 int atoll_file_reserve(const atoll_file_t *file, const char *path, char *error);
 

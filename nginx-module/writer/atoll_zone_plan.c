@@ -130,23 +130,6 @@ atoll_plan_free(atoll_plan_t *plan)
     memset(plan, 0, sizeof(*plan));
 }
 
-/* Index in the snapshot, ATOLL_NO_SLOT where there is none of that name. */
-static uint32_t
-find_upstream(const atoll_snapshot_t *snapshot, const atoll_upstream_record_t *settings)
-{
-    for (uint32_t i = 0; snapshot->zone != NULL && i < snapshot->zone->upstream_count; i++) {
-        const atoll_upstream_record_t  *upstream = &snapshot->upstreams[i];
-
-        if (upstream->state != ATOLL_UPSTREAM_STATE_FREE && upstream->name_length == settings->name_length
-            && memcmp(upstream->name, settings->name, settings->name_length) == 0)
-        {
-            return i;
-        }
-    }
-
-    return ATOLL_NO_SLOT;
-}
-
 /* Peers of the snapshot with that life. The first slot of a name counts. */
 static void
 map_peers(atoll_peer_map_t *map, const atoll_snapshot_t *snapshot, uint32_t life)
@@ -212,7 +195,7 @@ match(atoll_plan_t *plan, const atoll_snapshot_t *snapshot, const atoll_writer_r
     for (uint32_t i = 0; i < request->upstream_count; i++) {
         const atoll_writer_upstream_t  *upstream = &request->upstreams[i];
 
-        plan->upstreams[i].origin = find_upstream(snapshot, upstream->settings);
+        plan->upstreams[i].origin = atoll_snapshot_find(snapshot, upstream->settings->name, upstream->settings->name_length);
 
         for (uint32_t n = 0; n < upstream->peer_count; n++) {
             match_peer(&plan->upstreams[i].peers[n], &plan->upstreams[i], i, &upstream->peers[n], &repeats, &known);
@@ -223,6 +206,18 @@ match(atoll_plan_t *plan, const atoll_snapshot_t *snapshot, const atoll_writer_r
     atoll_peer_map_close(&repeats);
 
     return 0;
+}
+
+/* Marks the peers that the table names: not those that were removed at run time. */
+static void
+find_members(atoll_plan_upstream_t *upstream, const atoll_writer_upstream_t *wanted)
+{
+    const atoll_table_record_t       *table = wanted->table;
+    const atoll_table_peer_record_t  *peers = (const atoll_table_peer_record_t *) ((const char *) table + table->peers_offset);
+
+    for (uint32_t i = 0; i < table->peer_count; i++) {
+        upstream->peers[peers[i].source].member = 1;
+    }
 }
 
 /* Whether a peer served in the last configuration. */
@@ -249,13 +244,13 @@ find_joining(atoll_plan_upstream_t *upstream, const atoll_snapshot_t *snapshot, 
     for (uint32_t n = 0; n < wanted->peer_count; n++) {
         const atoll_plan_peer_t  *peer = &upstream->peers[n];
 
-        goes_on |= peer->origin != ATOLL_NO_SLOT && was_serving(snapshot, peer->origin);
+        goes_on |= peer->member && peer->origin != ATOLL_NO_SLOT && was_serving(snapshot, peer->origin);
     }
 
     for (uint32_t n = 0; goes_on && n < wanted->peer_count; n++) {
         atoll_plan_peer_t  *peer = &upstream->peers[n];
 
-        peer->joins = (wanted->peers[n].flags & ATOLL_PEER_FLAG_DOWN) == 0
+        peer->joins = peer->member && (wanted->peers[n].flags & ATOLL_PEER_FLAG_DOWN) == 0
                       && (peer->origin == ATOLL_NO_SLOT || !was_serving(snapshot, peer->origin));
     }
 }
@@ -558,6 +553,7 @@ atoll_plan_make(atoll_plan_t *plan, const atoll_snapshot_t *snapshot, const atol
     }
 
     for (uint32_t i = 0; i < plan->upstream_count; i++) {
+        find_members(&plan->upstreams[i], &request->upstreams[i]);
         find_joining(&plan->upstreams[i], snapshot, &request->upstreams[i]);
     }
 

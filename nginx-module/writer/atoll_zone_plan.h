@@ -9,6 +9,10 @@
 
 #define ATOLL_NO_SLOT UINT32_MAX
 
+/* What the agent may have changed about a peer, and the greatest weight that it gives. */
+#define ATOLL_CHANGES       (ATOLL_PEER_FLAG_REMOVED | ATOLL_PEER_FLAG_ADDED | ATOLL_PEER_FLAG_WEIGHTED)
+#define ATOLL_WEIGHT_LIMIT  65535
+
 /* Where the sections of a new file lie. */
 typedef struct {
     uint32_t  slots;
@@ -25,6 +29,8 @@ typedef struct {
     atoll_peer_identity_record_t  *identities;
     uint64_t                       epoch, config_epoch, incarnation;   /* highest in use */
     uint64_t                       heap_end;      /* end of the last buffer */
+    uint32_t                      *changed;       /* slots of peers that were changed at run time */
+    uint32_t                       changed_count;
     int                            damaged;       /* epochs or buffers contradict each other: words can be taken over,
                                                      the file cannot go on */
 } atoll_snapshot_t;
@@ -34,6 +40,7 @@ typedef struct {
     uint32_t  origin;     /* its slot in the snapshot, ATOLL_NO_SLOT for a new one */
     uint32_t  ordinal;
     int       joins;      /* gets a ramp */
+    int       member;     /* the table names it */
 } atoll_plan_peer_t;
 
 typedef struct {
@@ -95,6 +102,8 @@ uint64_t atoll_size_needed(const atoll_writer_request_t *request);
 
 /* Copies what the plan needs of a zone; NULL for none. 0, or -1 without memory. */
 int atoll_snapshot_take(atoll_snapshot_t *snapshot, const atoll_zone_t *zone, int same_boot);
+/* Index of the upstream of that name, ATOLL_NO_SLOT for none. */
+uint32_t atoll_snapshot_find(const atoll_snapshot_t *snapshot, const void *name, size_t length);
 void atoll_snapshot_free(atoll_snapshot_t *snapshot);
 
 /*

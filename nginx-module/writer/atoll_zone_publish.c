@@ -135,7 +135,11 @@ publish_peer(atoll_plan_t *plan, const atoll_snapshot_t *snapshot, const atoll_p
 
     identity->flags = peer->flags;
     identity->weight = peer->weight;
-    identity->retired_epoch = 0;
+    identity->conf_weight = peer->conf_weight;
+    identity->max_conns = peer->max_conns;
+    identity->max_fails = peer->max_fails;
+    identity->fail_timeout_ms = peer->fail_timeout_ms;
+    identity->retired_epoch = planned->member ? 0 : plan->config_epoch;
 
     if (identity->sockaddr_length != peer->socklen || memcmp(identity->sockaddr, peer->sockaddr, peer->socklen) != 0) {
         identity->sockaddr_length = peer->socklen;
@@ -148,7 +152,7 @@ publish_peer(atoll_plan_t *plan, const atoll_snapshot_t *snapshot, const atoll_p
 
     atomic_thread_fence(memory_order_release);
     identity->incarnation = incarnation;
-    store_state(&identity->state, ATOLL_PEER_LIFE_MEMBER);
+    store_state(&identity->state, planned->member ? ATOLL_PEER_LIFE_MEMBER : ATOLL_PEER_LIFE_FORMER);
 }
 
 static void
@@ -232,11 +236,26 @@ clear_damaged(const atoll_plan_t *plan, const atoll_snapshot_t *snapshot, const 
     }
 }
 
+/* What was changed at run time is forgotten once nginx.conf names the upstream and not the server. */
+static void
+forget_changes(atoll_peer_identity_record_t *identity)
+{
+    identity->flags &= ~ATOLL_CHANGES;
+    identity->conf_weight = 0;
+}
+
 /* Peers and upstreams of the file that goes on which are not named any more. Their tables stay for workers that use them. */
 static void
 retire(const atoll_plan_t *plan, const atoll_snapshot_t *snapshot, const atoll_zone_t *zone)
 {
     for (uint32_t slot = 0; slot < zone->peer_count; slot++) {
+        if (snapshot->identities[slot].state != ATOLL_PEER_LIFE_VACANT && plan->slot_map[slot] == ATOLL_NO_SLOT
+            && zone->identities[slot].incarnation == snapshot->identities[slot].incarnation
+            && plan->upstream_map[snapshot->identities[slot].upstream] != ATOLL_NO_SLOT)
+        {
+            forget_changes(&zone->identities[slot]);
+        }
+
         if (snapshot->identities[slot].state == ATOLL_PEER_LIFE_MEMBER && plan->slot_map[slot] == ATOLL_NO_SLOT) {
             zone->identities[slot].retired_epoch = plan->config_epoch;
             store_state(&zone->identities[slot].state, ATOLL_PEER_LIFE_FORMER);
@@ -267,6 +286,9 @@ take_over_formers(atoll_plan_t *plan, const atoll_snapshot_t *snapshot, const at
         identity->upstream = former->upstream;
         identity->incarnation = plan->incarnation;
         identity->retired_epoch = old->state == ATOLL_PEER_LIFE_MEMBER ? plan->config_epoch : old->retired_epoch;
+        if (former->upstream < plan->upstream_count) {
+            forget_changes(identity);
+        }
         store_state(&identity->state, ATOLL_PEER_LIFE_FORMER);
 
         if (record->state == ATOLL_UPSTREAM_STATE_FREE) {

@@ -108,6 +108,14 @@ take_upstreams(atoll_snapshot_t *snapshot)
     }
 }
 
+/* Whether there is a run-time change, and one that an agent makes. */
+static int
+change_is_sound(const atoll_peer_identity_record_t *peer)
+{
+    return (peer->flags & ATOLL_CHANGES) != 0 && peer->weight >= 1 && peer->weight <= ATOLL_WEIGHT_LIMIT
+           && peer->server_length != 0 && peer->address_length != 0 && peer->sockaddr_length >= sizeof(uint16_t);
+}
+
 static void
 take_peers(atoll_snapshot_t *snapshot)
 {
@@ -131,6 +139,10 @@ take_peers(atoll_snapshot_t *snapshot)
         {
             peer->state = ATOLL_PEER_LIFE_VACANT;
         }
+
+        if (peer->state != ATOLL_PEER_LIFE_VACANT && change_is_sound(peer)) {
+            snapshot->changed[snapshot->changed_count++] = slot;
+        }
     }
 }
 
@@ -150,8 +162,9 @@ atoll_snapshot_take(atoll_snapshot_t *snapshot, const atoll_zone_t *zone, int sa
     snapshot->same_boot = same_boot;
     snapshot->upstreams = malloc(upstreams + 1);
     snapshot->identities = malloc(identities + 1);
+    snapshot->changed = malloc(((size_t) zone->peer_count + 1) * sizeof(*snapshot->changed));
 
-    if (snapshot->upstreams == NULL || snapshot->identities == NULL) {
+    if (snapshot->upstreams == NULL || snapshot->identities == NULL || snapshot->changed == NULL) {
         atoll_snapshot_free(snapshot);
         return -1;
     }
@@ -183,5 +196,22 @@ atoll_snapshot_free(atoll_snapshot_t *snapshot)
 {
     free(snapshot->upstreams);
     free(snapshot->identities);
+    free(snapshot->changed);
     memset(snapshot, 0, sizeof(*snapshot));
+}
+
+uint32_t
+atoll_snapshot_find(const atoll_snapshot_t *snapshot, const void *name, size_t length)
+{
+    for (uint32_t i = 0; snapshot->zone != NULL && i < snapshot->zone->upstream_count; i++) {
+        const atoll_upstream_record_t  *upstream = &snapshot->upstreams[i];
+
+        if (upstream->state != ATOLL_UPSTREAM_STATE_FREE && upstream->name_length == length
+            && memcmp(upstream->name, name, length) == 0)
+        {
+            return i;
+        }
+    }
+
+    return ATOLL_NO_SLOT;
 }

@@ -154,23 +154,29 @@ goes_on(const atoll_file_t *file, const atoll_writer_request_t *request)
 }
 
 static int
+fail_memory(const char *path, char *error)
+{
+    return atoll_writer_fail(error, "out of memory while planning the zone file \"%s\"", path);
+}
+
+static int
+is_known(const writer_state_t *state)
+{
+    return state->old.fd != -1 && state->old.attach == ATOLL_ATTACH_OK;
+}
+
+static int
 prepare_plan(writer_state_t *state, const atoll_writer_request_t *request, char *error)
 {
-    int           known = state->old.fd != -1 && state->old.attach == ATOLL_ATTACH_OK;
-    atoll_zone_t *zone = known ? &state->old.zone : NULL;
-    int           result = atoll_snapshot_take(&state->snapshot, zone, known && is_same_boot(zone->header));
+    int  in_place = is_known(state) && goes_on(&state->old, request);
 
-    if (result == 0) {
-        result = atoll_plan_make(&state->plan, &state->snapshot, request, known && goes_on(&state->old, request));
-    }
-
-    switch (result) {
+    switch (atoll_plan_make(&state->plan, &state->snapshot, request, in_place)) {
     case 0:
         return 0;
     case 1:
         return fail_size(request, error);
     default:
-        return atoll_writer_fail(error, "out of memory while planning the zone file \"%s\"", request->path);
+        return fail_memory(request->path, error);
     }
 }
 
@@ -188,31 +194,50 @@ prepare_file(writer_state_t *state, const atoll_writer_request_t *request, int c
     return atoll_new_file_make(&state->fresh, request->path, request->size, request->group, error);
 }
 
+/* The file at path, locked, and still the one at path then. */
 static int
-prepare_state(writer_state_t *state, const atoll_writer_request_t *request, int check_only, char *error)
+open_locked(writer_state_t *state, const char *path, char *error)
 {
-    if (check_request(request, error) != 0) {
+    for ( ;; ) {
+        if (atoll_file_open(&state->old, path, 0, error) != 0) {
+            return -1;
+        }
+
+        if (state->old.fd == -1) {
+            return 0;
+        }
+
+        if (atoll_file_check_owner(&state->old, path, error) != 0 || atoll_file_lock(&state->old, path, error) != 0) {
+            return -1;
+        }
+
+        if (!atoll_file_is_replaced(&state->old, path)) {
+            return 0;
+        }
+
+        atoll_file_close(&state->old);
+    }
+}
+
+static int
+open_state(writer_state_t *state, const char *path, int check_only, char *error)
+{
+    int  opened = check_only ? atoll_file_open(&state->old, path, 1, error) : open_locked(state, path, error);
+
+    if (opened != 0) {
         return -1;
     }
 
-    if (atoll_file_open(&state->old, request->path, check_only, error) != 0) {
-        return -1;
-    }
+    atoll_zone_t  *zone = is_known(state) ? &state->old.zone : NULL;
 
-    if (!check_only && state->old.fd != -1 && atoll_file_check_owner(&state->old, request->path, error) != 0) {
-        return -1;
-    }
-
-    if (prepare_plan(state, request, error) != 0) {
-        return -1;
-    }
-
-    return prepare_file(state, request, check_only, error);
+    return atoll_snapshot_take(&state->snapshot, zone, zone != NULL && is_same_boot(zone->header)) == 0
+           ? 0 : fail_memory(path, error);
 }
 
 static void
 state_free(writer_state_t *state)
 {
+    atoll_file_unlock(&state->old);
     atoll_file_close(&state->old);
     atoll_new_file_discard(&state->fresh);
     atoll_snapshot_free(&state->snapshot);
@@ -232,32 +257,110 @@ replaced_for(const writer_state_t *state)
 }
 
 int
-atoll_writer_prepare(atoll_writer_t *writer, const atoll_writer_request_t *request, int check_only,
-                     char error[ATOLL_WRITER_ERROR])
+atoll_writer_open(atoll_writer_t *writer, const char *path, int check_only, char error[ATOLL_WRITER_ERROR])
 {
     memset(writer, 0, sizeof(*writer));
 
     writer_state_t  *state = calloc(1, sizeof(*state));
 
     if (state == NULL) {
-        return atoll_writer_fail(error, "out of memory while planning the zone file \"%s\"", request->path);
+        return fail_memory(path, error);
     }
 
     state->old.fd = -1;
     state->fresh.fd = -1;
 
-    int  result = prepare_state(state, request, check_only, error);
+    if (open_state(state, path, check_only, error) != 0) {
+        state_free(state);
+        return -1;
+    }
+
+    writer->state = state;
+
+    return 0;
+}
+
+int
+atoll_writer_plan(atoll_writer_t *writer, const atoll_writer_request_t *request, int check_only,
+                  char error[ATOLL_WRITER_ERROR])
+{
+    writer_state_t  *state = writer->state;
+    int              result = check_request(request, error);
+
+    if (result == 0) {
+        result = prepare_plan(state, request, error);
+    }
+    if (result == 0) {
+        result = prepare_file(state, request, check_only, error);
+    }
 
     if (result != 0 || check_only) {
-        state_free(state);
+        atoll_writer_abandon(writer);
         return result;
     }
 
     writer->created = !state->plan.in_place;
     writer->replaced = replaced_for(state);
-    writer->state = state;
 
     return 0;
+}
+
+int
+atoll_writer_prepare(atoll_writer_t *writer, const atoll_writer_request_t *request, int check_only,
+                     char error[ATOLL_WRITER_ERROR])
+{
+    return atoll_writer_open(writer, request->path, check_only, error) != 0
+           ? -1 : atoll_writer_plan(writer, request, check_only, error);
+}
+
+/* The snapshot, when it knows an upstream of that name; its index in *upstream. */
+static const atoll_snapshot_t *
+snapshot_of(const atoll_writer_t *writer, const void *name, size_t length, uint32_t *upstream)
+{
+    const atoll_snapshot_t  *snapshot = &((writer_state_t *) writer->state)->snapshot;
+
+    *upstream = snapshot->zone == NULL ? ATOLL_NO_SLOT : atoll_snapshot_find(snapshot, name, length);
+
+    return *upstream == ATOLL_NO_SLOT ? NULL : snapshot;
+}
+
+uint32_t
+atoll_writer_changed(const atoll_writer_t *writer, const void *upstream, size_t upstream_length, const void *server,
+                     size_t server_length, uint32_t *weight)
+{
+    uint32_t                 index, changes = ATOLL_PEER_FLAG_REMOVED | ATOLL_PEER_FLAG_WEIGHTED;
+    const atoll_snapshot_t  *snapshot = snapshot_of(writer, upstream, upstream_length, &index);
+
+    for (uint32_t i = 0; snapshot != NULL && i < snapshot->changed_count; i++) {
+        const atoll_peer_identity_record_t  *peer = &snapshot->identities[snapshot->changed[i]];
+
+        if (peer->upstream == index && (peer->flags & changes) != 0 && (peer->flags & ATOLL_PEER_FLAG_ADDED) == 0
+            && peer->server_length == server_length && memcmp(peer->server, server, server_length) == 0)
+        {
+            *weight = peer->weight;
+            return peer->flags & changes;
+        }
+    }
+
+    return 0;
+}
+
+const atoll_peer_identity_record_t *
+atoll_writer_next_added(const atoll_writer_t *writer, const void *upstream, size_t upstream_length, uint32_t *slot)
+{
+    uint32_t                 index;
+    const atoll_snapshot_t  *snapshot = snapshot_of(writer, upstream, upstream_length, &index);
+
+    for (uint32_t i = 0; snapshot != NULL && i < snapshot->changed_count; i++) {
+        const atoll_peer_identity_record_t  *peer = &snapshot->identities[snapshot->changed[i]];
+
+        if (snapshot->changed[i] >= *slot && peer->upstream == index && (peer->flags & ATOLL_PEER_FLAG_ADDED) != 0) {
+            *slot = snapshot->changed[i] + 1;
+            return peer;
+        }
+    }
+
+    return NULL;
 }
 
 static void

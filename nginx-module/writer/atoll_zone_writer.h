@@ -2,10 +2,13 @@
  * The zone as the nginx master writes it: create, lay out, give slots to peers by name, publish tables.
  *
  * Pure POSIX C11, no nginx. Called by the master only, at configuration time; may allocate, may block on the file
- * system, never waits for another process. Two steps, so that a configuration that fails later leaves no trace:
+ * system, waits for an agent that publishes at the same moment, but no longer than ATOLL_LOCK_WAIT_MS. In steps, so that a
+ * configuration that fails later leaves no trace:
  *
- *   prepare   everything that can fail: opens or creates (under a temporary name, fully allocated), checks that the
- *             tables fit, checks who owns the file
+ *   open      opens the file that is there, checks who owns it, takes the publisher's lock, which is held until commit or
+ *             abandon; from here on what was changed at run time can be asked for (atoll_writer_changed, _next_added)
+ *   plan      everything else that can fail: creates (under a temporary name, fully allocated), checks that the tables fit
+ *   prepare   open and plan, for a caller to whom run-time changes mean nothing
  *   commit    cannot fail: renames a new file into place, copies what the old one knew, publishes
  *   abandon   instead of commit: removes what prepare made
  */
@@ -26,13 +29,17 @@ typedef struct {
     uint32_t              server_length;
     uint32_t              weight;
     uint32_t              flags;            /* ATOLL_PEER_FLAG_* */
+    uint32_t              conf_weight;      /* in nginx.conf; 0: not named there */
+    uint32_t              max_conns;
+    uint32_t              max_fails;
+    uint32_t              fail_timeout_ms;
 } atoll_writer_peer_t;
 
 typedef struct {
     const atoll_upstream_record_t  *settings;   /* state, published and buffer_* are ignored */
     const void                     *table;
     size_t                          table_length;
-    const atoll_writer_peer_t      *peers;      /* by table_peer.source */
+    const atoll_writer_peer_t      *peers;      /* by table_peer.source; those that the table does not name keep a slot */
     uint32_t                        peer_count;
 } atoll_writer_upstream_t;
 
@@ -58,11 +65,27 @@ typedef struct {
 } atoll_writer_t;
 
 #define ATOLL_WRITER_ERROR 1024
+#define ATOLL_LOCK_WAIT_MS 2000
 
 /*
- * Returns 0, or -1 with one clear sentence in error: what, where, expected, how to mend. check_only (nginx -t): tells
- * what prepare would tell and leaves nothing behind; commit must not follow.
+ * Each returns 0, or -1 with one clear sentence in error: what, where, expected, how to mend; nothing is left behind then.
+ * check_only (nginx -t) tells what would be told, takes no lock and leaves nothing behind: commit must not follow.
  */
+int atoll_writer_open(atoll_writer_t *writer, const char *path, int check_only, char error[ATOLL_WRITER_ERROR]);
+int atoll_writer_plan(atoll_writer_t *writer, const atoll_writer_request_t *request, int check_only,
+                      char error[ATOLL_WRITER_ERROR]);
+
+/*
+ * After open: what was changed at run time about a server of nginx.conf. REMOVED and WEIGHTED of the answer, with its weight
+ * in *weight when it has WEIGHTED; 0 for a server that was not changed.
+ */
+uint32_t atoll_writer_changed(const atoll_writer_t *writer, const void *upstream, size_t upstream_length,
+                              const void *server, size_t server_length, uint32_t *weight);
+
+/* After open: the upstream's next peer that was added at run time, from *slot on, which is moved behind it; NULL: no more. */
+const atoll_peer_identity_record_t *atoll_writer_next_added(const atoll_writer_t *writer, const void *upstream,
+                                                            size_t upstream_length, uint32_t *slot);
+
 int atoll_writer_prepare(atoll_writer_t *writer, const atoll_writer_request_t *request, int check_only,
                          char error[ATOLL_WRITER_ERROR]);
 void atoll_writer_commit(atoll_writer_t *writer, const atoll_writer_request_t *request);

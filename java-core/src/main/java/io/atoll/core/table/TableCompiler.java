@@ -21,7 +21,8 @@ public final class TableCompiler {
     /** Longest name of a server or upstream, bytes. */
     public static final int MAX_NAME = 4096;
 
-    private static final int KNOWN_FLAGS = PeerFlag.DOWN | PeerFlag.BACKUP;
+    private static final int KNOWN_FLAGS = PeerFlag.DOWN | PeerFlag.BACKUP | PeerFlag.REMOVED | PeerFlag.ADDED
+            | PeerFlag.WEIGHTED;
 
     private final ByteBuffer region;
     private final int upstreamsOffset;
@@ -159,8 +160,13 @@ public final class TableCompiler {
         }
         Ring.Builder[] rings = {new Ring.Builder(), new Ring.Builder()};
         TablePlan plan = new TablePlan((int) count);
+        int from = peersOffset + (int) first * CompilePeerRecord.SIZE;
+        boolean honoured = leavesPrimary(from, (int) count);
         for (int i = 0; i < count; i++) {
-            addPeer(plan, rings, upstream, i, peersOffset + ((int) first + i) * CompilePeerRecord.SIZE);
+            int peer = from + i * CompilePeerRecord.SIZE;
+            if (!honoured || (region.getInt(peer + CompilePeerRecord.FLAGS) & PeerFlag.REMOVED) == 0) {
+                addPeer(plan, rings, upstream, i, peer);
+            }
         }
         if (plan.ringPeers(0) == 0) {
             throw new CompileException("upstream \"" + upstream
@@ -168,6 +174,17 @@ public final class TableCompiler {
         }
         plan.arrange(rings[0].build(), rings[1].build());
         return plan;
+    }
+
+    /** Whether a primary server is left without those that were removed at run time; if not, they stay. */
+    private boolean leavesPrimary(int from, int count) {
+        for (int i = 0; i < count; i++) {
+            int flags = region.getInt(from + i * CompilePeerRecord.SIZE + CompilePeerRecord.FLAGS);
+            if ((flags & (PeerFlag.REMOVED | PeerFlag.BACKUP)) == 0) {
+                return true;
+            }
+        }
+        return false;
     }
 
     private void addPeer(TablePlan plan, Ring.Builder[] rings, String upstream, int source, int record) {
@@ -191,7 +208,7 @@ public final class TableCompiler {
         } catch (IllegalArgumentException e) {
             throw new CompileException("upstream \"" + upstream + "\": " + e.getMessage());
         }
-        plan.add(ring, group, weight, flags,
+        plan.add(source, ring, group, weight, flags & (PeerFlag.DOWN | PeerFlag.BACKUP),
                 region.getInt(record + CompilePeerRecord.MAX_CONNS),
                 region.getInt(record + CompilePeerRecord.MAX_FAILS),
                 region.getInt(record + CompilePeerRecord.FAIL_TIMEOUT_MS));

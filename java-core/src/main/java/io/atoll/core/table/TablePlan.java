@@ -18,7 +18,8 @@ import java.util.zip.CRC32;
 final class TablePlan {
     private static final int RINGS = 2;
 
-    // By place in the upstream's list.
+    // In the order of the upstream's list, without those that were left out.
+    private final int[] source;
     private final int[] ring;
     private final int[] group;
     private final int[] weight;
@@ -42,6 +43,7 @@ final class TablePlan {
     private long length;
 
     TablePlan(int peers) {
+        source = new int[peers];
         ring = new int[peers];
         group = new int[peers];
         weight = new int[peers];
@@ -51,7 +53,8 @@ final class TablePlan {
         failTimeoutMs = new int[peers];
     }
 
-    void add(int ofRing, int groupInRing, int peerWeight, int peerFlags, int conns, int fails, int timeoutMs) {
+    void add(int place, int ofRing, int groupInRing, int peerWeight, int peerFlags, int conns, int fails, int timeoutMs) {
+        source[count] = place;
         ring[count] = ofRing;
         group[count] = groupInRing;
         weight[count] = peerWeight;
@@ -171,7 +174,7 @@ final class TablePlan {
             to.putInt(record + TablePeerRecord.MAX_FAILS, maxFails[i]);
             to.putInt(record + TablePeerRecord.FAIL_TIMEOUT_MS, failTimeoutMs[i]);
             to.putInt(record + TablePeerRecord.FLAGS, flags[i]);
-            to.putInt(record + TablePeerRecord.SOURCE, i);
+            to.putInt(record + TablePeerRecord.SOURCE, source[i]);
         }
     }
 

@@ -35,8 +35,8 @@ import java.util.Optional;
 public final class Zone {
     private static final int TORN_READS = 3;
 
-    private final ZoneMemory memory;
-    private final ZoneCheck sections;
+    final ZoneMemory memory;
+    final ZoneCheck sections;
     private final ZoneRows rows;
 
     /**
@@ -214,7 +214,7 @@ public final class Zone {
         return memory.acquireInt(upstreamRecord(upstream) + UpstreamRecord.STATE) == ZoneLayout.UpstreamState.USED;
     }
 
-    private int upstreamRecord(int upstream) {
+    int upstreamRecord(int upstream) {
         return sections.upstreamsOffset + bounded("upstream", upstream, sections.upstreams) * UpstreamRecord.SIZE;
     }
 
@@ -277,7 +277,7 @@ public final class Zone {
      * or whose record is wrong.
      */
     public Optional<Peer> peer(int slot) {
-        int record = sections.identitiesOffset + bounded("slot", slot, sections.slots) * PeerIdentityRecord.SIZE;
+        int record = identityRecord(slot);
         int life = memory.acquireInt(record + PeerIdentityRecord.STATE);
         long incarnation = incarnation(slot);
         if (life != ZoneLayout.PeerLife.MEMBER && life != ZoneLayout.PeerLife.FORMER) {
@@ -288,6 +288,10 @@ public final class Zone {
         boolean same = memory.plainLong(record + PeerIdentityRecord.INCARNATION) == incarnation
                 && incarnation(slot) == incarnation;
         return same && peer != null && peer.upstream() < sections.upstreams ? Optional.of(peer) : Optional.empty();
+    }
+
+    int identityRecord(int slot) {
+        return sections.identitiesOffset + bounded("slot", slot, sections.slots) * PeerIdentityRecord.SIZE;
     }
 
     /** The peers of an upstream's active table, by index of the table's peers; those that cannot be read are left out. */
@@ -323,7 +327,7 @@ public final class Zone {
         return memory.relaxed(reasonWord(slot, reason));
     }
 
-    private int stateRecord(int slot) {
+    int stateRecord(int slot) {
         return sections.statesOffset + bounded("slot", slot, sections.slots) * PeerStateRecord.SIZE;
     }
 

@@ -7,7 +7,7 @@ public final class ZoneLayout {
 
     public static final int VERSION = 0x00010000;
     /** Of the layout, texts aside. */
-    public static final int FINGERPRINT = 0x4f9e63df;
+    public static final int FINGERPRINT = 0x98b4c3a9;
     /** first word of a zone file. */
     public static final long MAGIC = 0x314c4c4f5441000aL;
     /** the ready word of a zone that is whole. */
@@ -105,14 +105,20 @@ public final class ZoneLayout {
         public static final int HTTP = 2;
     }
 
-    /** Bits of table_peer.flags and compile_peer.flags. */
+    /** Bits of peer_identity.flags and compile_peer.flags; a table_peer has DOWN and BACKUP only. */
     public static final class PeerFlag {
         private PeerFlag() {}
 
         /** `down` in nginx.conf. */
         public static final int DOWN = 1;
-        /** `backup` in nginx.conf. */
+        /** `backup` in nginx.conf, or of a server added at run time. */
         public static final int BACKUP = 2;
+        /** taken out at run time: in no table, unless no other primary server would be left. */
+        public static final int REMOVED = 4;
+        /** added at run time: nginx.conf does not name it. */
+        public static final int ADDED = 8;
+        /** its weight was set at run time. */
+        public static final int WEIGHTED = 16;
     }
 
     /** The rings of a table. */
@@ -318,6 +324,14 @@ public final class ZoneLayout {
         /** u8[128]: struct sockaddr, as connect() takes it. */
         public static final int SOCKADDR = 464;
         public static final int SOCKADDR_ELEMENTS = 128;
+        /** u32: weight in nginx.conf; 0: nginx.conf does not name the server. */
+        public static final int CONF_WEIGHT = 592;
+        /** u32: 0: no limit. */
+        public static final int MAX_CONNS = 596;
+        /** u32: 0: never passively down. */
+        public static final int MAX_FAILS = 600;
+        /** u32: milliseconds. */
+        public static final int FAIL_TIMEOUT_MS = 604;
     }
 
     /** Head of a worker's row. Row = row, row_upstream[upstreams_capacity], row_peer[peers_capacity]. */

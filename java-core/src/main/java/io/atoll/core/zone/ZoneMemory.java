@@ -57,6 +57,18 @@ final class ZoneMemory {
         LONG.setRelease(bytes, offset, value);
     }
 
+    void setRelaxedInt(int offset, int value) {
+        INT.setOpaque(bytes, offset, value);
+    }
+
+    void setReleaseInt(int offset, int value) {
+        INT.setRelease(bytes, offset, value);
+    }
+
+    void put(int offset, byte[] value) {
+        bytes.put(offset, value);
+    }
+
     boolean compareAndSet(int offset, long expected, long value) {
         return LONG.compareAndSet(bytes, offset, expected, value);
     }

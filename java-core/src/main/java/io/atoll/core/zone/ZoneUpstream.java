@@ -4,22 +4,11 @@ import io.atoll.core.zone.ProbeSettings.Kind;
 import io.atoll.core.zone.ProbeSettings.StatusRange;
 import io.atoll.core.zone.ZoneLayout.PeerIdentityRecord;
 import io.atoll.core.zone.ZoneLayout.UpstreamRecord;
-import java.net.InetAddress;
-import java.net.InetSocketAddress;
-import java.net.SocketAddress;
-import java.net.UnixDomainSocketAddress;
-import java.net.UnknownHostException;
-import java.nio.charset.StandardCharsets;
-import java.nio.file.InvalidPathException;
 import java.util.ArrayList;
 import java.util.List;
 
 /** Reads the records that describe upstreams and peers, and refuses what no nginx.conf gives. */
 final class ZoneUpstream {
-    private static final int AF_UNIX = 1;
-    private static final int AF_INET = 2;
-    private static final int AF_INET6 = 10;
-
     private ZoneUpstream() {}
 
     static Upstream read(ZoneMemory memory, int index, int record) {
@@ -104,40 +93,6 @@ final class ZoneUpstream {
                 memory.plainInt(record + PeerIdentityRecord.ORDINAL),
                 memory.plainInt(record + PeerIdentityRecord.FLAGS),
                 memory.plainInt(record + PeerIdentityRecord.WEIGHT),
-                server, address, socketAddress(memory.copy(record + PeerIdentityRecord.SOCKADDR, length)));
-    }
-
-    /** struct sockaddr of Linux: family in host order (little-endian), port in network order. */
-    private static SocketAddress socketAddress(byte[] sockaddr) {
-        int family = sockaddr.length < 2 ? 0 : sockaddr[0] & 0xff | (sockaddr[1] & 0xff) << 8;
-        if (family == AF_INET && sockaddr.length >= 8) {
-            return inet(sockaddr, 4, 4);
-        }
-        if (family == AF_INET6 && sockaddr.length >= 24) {
-            return inet(sockaddr, 8, 16);
-        }
-        return family == AF_UNIX ? unix(sockaddr) : null;
-    }
-
-    private static SocketAddress inet(byte[] sockaddr, int offset, int bytes) {
-        byte[] address = new byte[bytes];
-        System.arraycopy(sockaddr, offset, address, 0, bytes);
-        try {
-            return new InetSocketAddress(InetAddress.getByAddress(address), (sockaddr[2] & 0xff) << 8 | sockaddr[3] & 0xff);
-        } catch (UnknownHostException e) {
-            throw new IllegalStateException("an address of " + bytes + " bytes", e);
-        }
-    }
-
-    private static SocketAddress unix(byte[] sockaddr) {
-        int end = 2;
-        while (end < sockaddr.length && sockaddr[end] != 0) {
-            end++;
-        }
-        try {
-            return end == 2 ? null : UnixDomainSocketAddress.of(new String(sockaddr, 2, end - 2, StandardCharsets.UTF_8));
-        } catch (InvalidPathException e) {
-            return null;
-        }
+                server, address, SocketAddresses.decode(memory.copy(record + PeerIdentityRecord.SOCKADDR, length)));
     }
 }

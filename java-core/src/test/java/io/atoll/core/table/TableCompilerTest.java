@@ -118,6 +118,24 @@ class TableCompilerTest {
     }
 
     @Test
+    void shouldLeaveOutWhatWasRemovedAtRunTime() {
+        Table table = compile(new Peer("a").withFlags(PeerFlag.REMOVED), new Peer("b").withFlags(PeerFlag.WEIGHTED),
+                new Peer("c").withFlags(PeerFlag.ADDED | PeerFlag.BACKUP));
+        assertEquals(2, table.peerCount());
+        assertEquals(1, table.source(0));
+        assertEquals(0, table.flags(0));
+        assertEquals(2, table.source(1));
+        assertEquals(PeerFlag.BACKUP, table.flags(1));
+    }
+
+    @Test
+    void shouldKeepWhatWasRemovedWhenNoOtherPrimaryIsLeft() {
+        Table table = compile(new Peer("a").withFlags(PeerFlag.REMOVED), new Peer("b").withFlags(PeerFlag.BACKUP));
+        assertEquals(2, table.peerCount());
+        assertEquals(0, table.flags(0));
+    }
+
+    @Test
     void shouldCallOnePeerWithoutBackupSingle() {
         assertTrue(compile(new Peer("a")).isSingle());
         assertEquals(1.0, compile(new Peer("a")).groupShare(0));
@@ -180,7 +198,7 @@ class TableCompilerTest {
     void shouldNameTheUpstreamAndServerThatIsWrong() {
         assertTrue(failure(region(new Peer("a"), new Peer("bad", 0))).contains("upstream \"pool\", server \"bad\": weight 0"));
         assertTrue(failure(region(new Peer("a").withFlags(PeerFlag.BACKUP))).contains("\"pool\": no server without \"backup\""));
-        assertTrue(failure(region(new Peer("a").withFlags(8))).contains("flags 0x8"));
+        assertTrue(failure(region(new Peer("a").withFlags(32))).contains("flags 0x20"));
         ByteBuffer huge = region(new Peer("a"), new Peer("huge"));
         int peers = (int) huge.getLong(CompileRequestRecord.PEERS_OFFSET);
         huge.putInt(peers + CompilePeerRecord.SIZE + CompilePeerRecord.WEIGHT, 1_000_000);

@@ -106,7 +106,7 @@ class TableTest {
         assertTrue(failure(sign(bytes().putInt(peers + TablePeerRecord.WEIGHT, 0))).contains("peer 0 weight"));
         assertTrue(failure(sign(bytes().putInt(peers + TablePeerRecord.GROUP, 1))).contains("peer 0 group"));
         assertTrue(failure(sign(bytes().putInt(peers + TablePeerRecord.FLAGS, PeerFlag.BACKUP))).contains("peer 0 flags"));
-        assertTrue(failure(sign(bytes().putInt(peers + TablePeerRecord.SOURCE, 4))).contains("peer 0 source"));
+        assertTrue(failure(sign(bytes().putInt(peers + TablePeerRecord.SOURCE, -1))).contains("peer 0 source"));
         assertTrue(failure(sign(bytes().putInt(peers + TablePeerRecord.FLAGS, PeerFlag.DOWN))).contains("tries[0]"));
         assertTrue(failure(sign(bytes().putInt(TableRecord.BUCKET_SHIFT, 32))).contains("bucket_shift"));
         assertTrue(failure(sign(bytes().putInt(TableRecord.SINGLE, 1))).contains("single"));

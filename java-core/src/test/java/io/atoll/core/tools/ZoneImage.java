@@ -190,6 +190,10 @@ public final class ZoneImage {
         bytes.putLong(record + PeerIdentityRecord.INCARNATION, incarnation);
         bytes.putInt(record + PeerIdentityRecord.FLAGS, peer.flags());
         bytes.putInt(record + PeerIdentityRecord.WEIGHT, peer.weight());
+        bytes.putInt(record + PeerIdentityRecord.CONF_WEIGHT, peer.weight());
+        bytes.putInt(record + PeerIdentityRecord.MAX_CONNS, peer.maxConns());
+        bytes.putInt(record + PeerIdentityRecord.MAX_FAILS, peer.maxFails());
+        bytes.putInt(record + PeerIdentityRecord.FAIL_TIMEOUT_MS, peer.failTimeoutMs());
         int port = 10_000 + slot;
         putText(record + PeerIdentityRecord.SERVER_LENGTH, record + PeerIdentityRecord.SERVER, peer.server());
         putText(record + PeerIdentityRecord.ADDRESS_LENGTH, record + PeerIdentityRecord.ADDRESS, "127.0.0.1:" + port);

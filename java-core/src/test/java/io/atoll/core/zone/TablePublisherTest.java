@@ -1,0 +1,284 @@
+package io.atoll.core.zone;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.atoll.core.table.CompileRequest.Peer;
+import io.atoll.core.table.Table;
+import io.atoll.core.tools.ZoneImage;
+import io.atoll.core.zone.MemberChange.Address;
+import io.atoll.core.zone.MemberChange.Kind;
+import io.atoll.core.zone.ZoneLayout.PeerFlag;
+import io.atoll.core.zone.ZoneLayout.UpstreamRecord;
+import java.net.InetSocketAddress;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import java.util.TreeMap;
+import java.util.stream.IntStream;
+import org.junit.jupiter.api.Test;
+
+class TablePublisherTest {
+    private static final long NOW = 50_000;
+
+    private final ZoneImage image = new ZoneImage(2, 12, 40_000);
+    private final Map<String, MemberChange> changes = new LinkedHashMap<>();
+    private Zone zone;
+
+    private void declare(Peer... peers) {
+        image.publish(0, "cache", List.of(peers));
+        image.publish(1, "other", List.of(new Peer("x:80")));
+        zone = Zone.attach(image.bytes());
+    }
+
+    private static MemberChange added(String server, int weight) {
+        int port = 20_000 + Math.floorMod(server.hashCode(), 1000);
+        return new MemberChange(Kind.ADDED, server, weight, 0, 1, 10_000, false,
+                List.of(new Address("127.0.0.9:" + port, new InetSocketAddress("127.0.0.9", port))));
+    }
+
+    private void change(MemberChange change) {
+        changes.put(change.server(), change);
+    }
+
+    private void publish() {
+        publish(new TablePublisher(zone));
+    }
+
+    private void publish(TablePublisher publisher) {
+        Upstream upstream = zone.upstreams().get(0);
+        List<Member> wanted = Membership.apply(publisher.members(upstream), changes.values());
+        publisher.publish(publisher.plan(upstream, wanted), NOW);
+        assertTrue(publisher.isInForce(upstream, Membership.apply(publisher.members(upstream), changes.values())));
+    }
+
+    /** server → weight, of the table in force. */
+    private Map<String, Integer> inForce() {
+        TableRead read = zone.table(0);
+        assertTrue(read.isOk(), read.detail());
+        Map<String, Integer> found = new TreeMap<>();
+        Table table = read.table();
+        for (int i = 0; i < table.peerCount(); i++) {
+            found.put(zone.peer(table.slot(i)).orElseThrow().server(), table.weight(i));
+        }
+        return found;
+    }
+
+    private int slot(String server) {
+        for (Placed peer : peers()) {
+            if (peer.server().equals(server)) {
+                return peer.slot();
+            }
+        }
+        return -1;
+    }
+
+    private record Placed(String server, int slot) {}
+
+    private List<Placed> peers() {
+        Table table = zone.table(0).table();
+        return IntStream.range(0, table.peerCount())
+                .mapToObj(i -> new Placed(zone.peer(table.slot(i)).orElseThrow().server(), table.slot(i))).toList();
+    }
+
+    @Test
+    void shouldAddRemoveAndReweight() {
+        declare(new Peer("a:80"), new Peer("b:80", 2), new Peer("c:80"));
+        change(added("d:80", 3));
+        change(MemberChange.removed("a:80"));
+        change(MemberChange.weighted("b:80", 5));
+        publish();
+        assertEquals(Map.of("b:80", 5, "c:80", 1, "d:80", 3), inForce());
+        changes.clear();
+        publish();
+        assertEquals(Map.of("a:80", 1, "b:80", 2, "c:80", 1), inForce());
+        assertTrue(zone.table(1).isOk());
+    }
+
+    @Test
+    void shouldKeepSlotAndWordsOfAPeerThatComesBack() {
+        declare(new Peer("a:80"), new Peer("b:80"));
+        int slot = slot("a:80");
+        long incarnation = zone.incarnation(slot);
+        zone.writeReason(slot, incarnation, Reason.PROBE, 77_777);
+        change(MemberChange.removed("a:80"));
+        publish();
+        assertTrue(zone.peer(slot).orElseThrow().former());
+        changes.clear();
+        publish();
+        assertEquals(slot, slot("a:80"));
+        assertEquals(incarnation, zone.incarnation(slot));
+        assertEquals(77_777, zone.reason(slot, Reason.PROBE));
+    }
+
+    @Test
+    void shouldGiveANewPeerASlotWithoutTheWordsOfAnother() {
+        declare(new Peer("a:80"), new Peer("b:80"));
+        for (int i = 0; i < 60; i++) {
+            changes.clear();
+            change(added("n" + i + ":80", 1));
+            publish();
+            int slot = slot("n" + i + ":80");
+            assertEquals(0, zone.reason(slot, Reason.PROBE));
+            assertTrue(zone.writeReason(slot, zone.incarnation(slot), Reason.PROBE, 90_000));
+            assertNotEquals(slot("a:80"), slot);
+            assertEquals(3, inForce().size());
+        }
+    }
+
+    @Test
+    void shouldNeverGiveTheSlotOfARemovedServerAway() {
+        declare(new Peer("a:80"), new Peer("b:80"));
+        int slot = slot("a:80");
+        change(MemberChange.removed("a:80"));
+        publish();
+        MemberChange removal = changes.get("a:80");
+        for (int i = 0; i < 60; i++) {
+            changes.clear();
+            change(removal);
+            change(added("n" + i + ":80", 1));
+            publish();
+        }
+        assertEquals("a:80", zone.peer(slot).orElseThrow().server());
+        changes.clear();
+        publish();
+        assertEquals(slot, slot("a:80"));
+    }
+
+    @Test
+    void shouldRampUpAPeerThatJoinsAPoolThatServes() {
+        declare(new Peer("a:80"));
+        image.bytes().putInt(image.upstream(0) + UpstreamRecord.SLOW_START_MS, 5_000);
+        change(added("b:80", 1));
+        publish();
+        assertEquals(NOW, zone.state(slot("b:80")).rampStartMs());
+        assertEquals(0, zone.state(slot("a:80")).rampStartMs());
+    }
+
+    @Test
+    void shouldMoveToLargerBuffersWhereTheHeapHasRoomAndSayWhenItHasNot() {
+        ZoneImage tight = new ZoneImage(4, 12, 3_000);
+        tight.publish(1, "other", List.of(new Peer("x:80")));
+        tight.publish(0, "cache", List.of(new Peer("a:80")));
+        zone = Zone.attach(tight.bytes());
+        change(added("b:80", 1));
+        Upstream upstream = zone.upstreams().get(0);
+        TablePublisher publisher = new TablePublisher(zone);
+        List<Member> wanted = Membership.apply(publisher.members(upstream), changes.values());
+        publisher.publish(publisher.plan(upstream, wanted), NOW);
+        assertEquals(Map.of("a:80", 1, "b:80", 1), inForce());
+        change(added("c:80", 1));
+        byte[] before = new byte[tight.bytes().capacity()];
+        tight.bytes().get(0, before);
+        PublishException refused = assertThrows(PublishException.class, () -> publisher.plan(upstream,
+                Membership.apply(publisher.members(upstream), changes.values())));
+        assertTrue(refused.getMessage().contains("raise size= of atoll_zone"), refused.getMessage());
+        byte[] after = new byte[before.length];
+        tight.bytes().get(0, after);
+        assertArrayEquals(before, after);
+    }
+
+    @Test
+    void shouldKeepServersInWhenAllPrimariesWereRemoved() {
+        declare(new Peer("a:80"), new Peer("b:80").withFlags(PeerFlag.BACKUP));
+        change(MemberChange.removed("a:80"));
+        publish();
+        assertEquals(Map.of("a:80", 1, "b:80", 1), inForce());
+    }
+
+    @Test
+    void shouldForgetAChangeThatNginxConfHasOvertaken() {
+        declare(new Peer("a:80"), new Peer("b:80"));
+        List<Member> present = new TablePublisher(zone).members(zone.upstreams().get(0));
+        assertTrue(Membership.isSpent(present, added("a:80", 1)));
+        assertTrue(Membership.isSpent(present, MemberChange.removed("gone:80")));
+        assertEquals(false, Membership.isSpent(present, MemberChange.weighted("b:80", 2)));
+        assertEquals(false, Membership.isSpent(present, added("new:80", 1)));
+    }
+
+    /** Changes at random against a model; words and slots of who stays are looked at after each. */
+    @Test
+    void shouldAgreeWithAModelOverManyChanges() {
+        long seed = Long.getLong("seed", System.nanoTime());
+        Random random = new Random(seed);
+        declare(new Peer("a:80"), new Peer("b:80", 2), new Peer("c:80", 3));
+        Map<String, Integer> declared = Map.of("a:80", 1, "b:80", 2, "c:80", 3);
+        for (int i = 0; i < 300; i++) {
+            randomChange(random, declared);
+            Map<String, Integer> slots = new HashMap<>();
+            peers().forEach(peer -> slots.put(peer.server(), peer.slot()));
+            publish();
+            assertEquals(model(declared), inForce(), "seed " + seed + ", change " + i);
+            peers().stream().filter(peer -> slots.containsKey(peer.server())).forEach(
+                    peer -> assertEquals(slots.get(peer.server()), peer.slot(), "seed " + seed));
+        }
+    }
+
+    private void randomChange(Random random, Map<String, Integer> declared) {
+        String server = List.of("a:80", "b:80", "n1:80", "n2:80", "n3:80", "n4:80").get(random.nextInt(6));
+        if (random.nextInt(3) == 0) {
+            changes.remove(server);
+        } else if (declared.containsKey(server)) {
+            change(random.nextBoolean() ? MemberChange.removed(server) : MemberChange.weighted(server, 1 + random.nextInt(4)));
+        } else {
+            change(added(server, 1 + random.nextInt(3)));
+        }
+    }
+
+    private Map<String, Integer> model(Map<String, Integer> declared) {
+        Map<String, Integer> model = new TreeMap<>(declared);
+        for (MemberChange change : changes.values()) {
+            if (change.kind() == Kind.REMOVED) {
+                model.remove(change.server());
+            } else {
+                model.put(change.server(), change.weight());
+            }
+        }
+        return model;
+    }
+
+    private static final class Killed extends RuntimeException {
+        private static final long serialVersionUID = 1;
+    }
+
+    /** A publisher that dies before any of its stores leaves the old table or the new one, and the next one carries on. */
+    @Test
+    void shouldLeaveATableInForceWhereverItsWriterDies() {
+        for (int end = 0; ; end++) {
+            changes.clear();
+            ZoneImage fresh = new ZoneImage(2, 12, 40_000);
+            fresh.publish(0, "cache", List.of(new Peer("a:80"), new Peer("b:80", 2), new Peer("c:80")));
+            zone = Zone.attach(fresh.bytes());
+            Map<String, Integer> before = inForce();
+            change(added("d:80", 3));
+            change(MemberChange.removed("a:80"));
+            change(MemberChange.weighted("b:80", 5));
+            Map<String, Integer> after = Map.of("b:80", 5, "c:80", 1, "d:80", 3);
+            int[] left = {end};
+            TablePublisher dying = new TablePublisher(zone, () -> {
+                if (left[0]-- == 0) {
+                    throw new Killed();
+                }
+            });
+            boolean died = false;
+            try {
+                publish(dying);
+            } catch (Killed e) {
+                died = true;
+            }
+            Map<String, Integer> found = inForce();
+            assertTrue(found.equals(before) || found.equals(after), "after " + end + " stores: " + found);
+            publish();
+            assertEquals(after, inForce(), "after " + end + " stores");
+            if (!died) {
+                assertTrue(end > 40, "stores: " + end);
+                return;
+            }
+        }
+    }
+}

@@ -7,6 +7,7 @@ import java.util.ArrayList;
 import java.util.Collection;
 import java.util.HashMap;
 import java.util.HexFormat;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -37,15 +38,22 @@ import io.atoll.agent.probe.Prober;
 import io.atoll.agent.probe.Transport;
 import io.atoll.agent.store.AdminDecision;
 import io.atoll.agent.store.AdminJournal;
+import io.atoll.agent.store.MemberDecision;
 import io.atoll.agent.store.PeerName;
+import io.atoll.agent.store.ServerAddress;
+import io.atoll.agent.store.ServerName;
 import io.atoll.agent.view.AgentView;
 import io.atoll.agent.view.ChangeView;
+import io.atoll.agent.view.MembersView;
 import io.atoll.agent.view.OwnerView;
+import io.atoll.agent.view.ServerView;
 import io.atoll.agent.view.ZoneView;
 import io.atoll.agent.zone.AdminBook;
 import io.atoll.agent.zone.AgentContext;
+import io.atoll.agent.zone.MemberBook;
 import io.atoll.agent.zone.ZoneAgent;
 import io.atoll.agent.zone.ZoneViews;
+import io.atoll.core.zone.MemberChange;
 import io.atoll.core.zone.ZoneLayout;
 import io.netty.channel.EventLoop;
 import io.netty.channel.EventLoopGroup;
@@ -61,6 +69,8 @@ import org.slf4j.LoggerFactory;
 public final class Agent implements AgentService, AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger("io.atoll.agent");
     private static final long STOP_SECONDS = 5;
+    private static final long PUBLISH_MS = 5_000;
+    private static final long RETRY_MS = 50;
 
     private final AgentConfig config;
     private final long startedMs = Posix.monotonicMs();
@@ -71,6 +81,8 @@ public final class Agent implements AgentService, AutoCloseable {
     private final ExecutorService disk = Executors.newSingleThreadExecutor(thread("journal"));
     private final AdminJournal journal;
     private final AdminBook book;
+    private final MemberBook memberBook;
+    private final ExecutorService names = Executors.newSingleThreadExecutor(thread("names"));
     private final String boot;
     private final List<ZoneAgent> zones = new ArrayList<>();
     private final MetricsPage metrics;
@@ -85,6 +97,7 @@ public final class Agent implements AgentService, AutoCloseable {
     private String lastStatus = "";
     private Future<?> beats;
     private Future<?> heats;
+    private CompletableFuture<MembersView> lastMembers = CompletableFuture.completedFuture(null);
 
     /** @throws IOException when the journal is held by another agent; the message says by which file */
     public Agent(AgentConfig config, ServiceManager manager) throws IOException {
@@ -105,11 +118,13 @@ public final class Agent implements AgentService, AutoCloseable {
         long now = Posix.monotonicMs();
         this.book = new AdminBook(journal.decisions(), journal.isTrusted(), boot, now, System.currentTimeMillis());
         this.decisions = book.size();
+        this.memberBook = new MemberBook(journal.members());
         AgentContext context = new AgentContext(loop, Posix::monotonicMs, new SplittableRandom());
         long pid = ProcessHandle.current().pid();
         ZoneAgent.Services services = new ZoneAgent.Services(context,
-                new Prober(transport, loop, config.probe().keepalive()), new ProbeMetrics(metrics.registry()), book,
-                config.lease().toMillis(), config.hotKeys(), bootId, boot, pid, Posix.processStart(pid), this::uniqueName, this::adopt);
+                new Prober(transport, loop, config.probe().keepalive()), new ProbeMetrics(metrics.registry()), book, memberBook,
+                config.lease().toMillis(), config.hotKeys(), bootId, boot, pid, Posix.processStart(pid), this::uniqueName, this::adopt,
+                this::adoptMembers);
         for (Path path : config.zones()) {
             zones.add(new ZoneAgent(path, services));
         }
@@ -261,6 +276,17 @@ public final class Agent implements AgentService, AutoCloseable {
         });
     }
 
+    /** Changes to members that a zone knew and the journal lost, and those that nginx.conf has overtaken. */
+    private void adoptMembers(List<MemberDecision> found, List<ServerName> spent) {
+        onDisk(() -> {
+            journal.change(found, spent);
+            return null;
+        }).exceptionally(problem -> {
+            LOG.warn("The journal cannot record a change of members that was found: {}", problem.getCause().getMessage());
+            return null;
+        });
+    }
+
     /** The node's name, or the file's when there is none; the path when another zone has that name already. */
     private String uniqueName(ZoneAgent zone, String node) {
         String file = zone.path().getFileName().toString();
@@ -381,6 +407,119 @@ public final class Agent implements AgentService, AutoCloseable {
         return new ChangeView(action, changed);
     }
 
+    // ---- members
+
+    /** One call after the other: what one decides is in force before the next one looks. */
+    @Override
+    public CompletableFuture<MembersView> members(MemberCall call) {
+        CompletableFuture<MembersView> answer = CompletableFuture.supplyAsync(() -> addresses(call), names)
+                .thenCompose(addresses -> CompletableFuture.supplyAsync(() -> {
+                    CompletableFuture<MembersView> done = lastMembers.handle((before, problem) -> null)
+                            .thenApplyAsync(nothing -> decide(call, addresses), loop)
+                            .thenApplyAsync(this::recordMembers, disk)
+                            .thenComposeAsync(changes -> membersInForce(call, changes), loop);
+                    lastMembers = done;
+                    return done;
+                }, loop)).thenCompose(done -> done);
+        return answer.thenApplyAsync(result -> result, apiGroup.next());
+    }
+
+    private static List<MemberChange.Address> addresses(MemberCall call) {
+        try {
+            return call.action() == MemberCall.Action.ADD ? ServerAddress.resolve(call.server()) : List.of();
+        } catch (IllegalArgumentException e) {
+            throw new ApiException(400, call.server() + " cannot be a server", "server", e.getMessage(),
+                    "compare with the server lines of nginx.conf; for a name, ask this host's resolver");
+        }
+    }
+
+    private Map<ServerName, MemberChange> decide(MemberCall call, List<MemberChange.Address> addresses) {
+        Map<ServerName, MemberChange> changes = new LinkedHashMap<>();
+        boolean found = false;
+        for (ZoneAgent zone : zones) {
+            found |= !zone.servers(call.node(), call.upstream()).isEmpty();
+            changes.putAll(zone.decide(call, addresses));
+        }
+        if (!found) {
+            throw new ApiException(404, "No attached zone has an upstream " + call.upstream(), "/v1/upstreams/"
+                    + call.upstream(), "an upstream of GET /v1/upstreams", "compare the name with nginx.conf; check node");
+        }
+        return changes;
+    }
+
+    /** On the disk's thread, before anything is in force. */
+    private Map<ServerName, MemberChange> recordMembers(Map<ServerName, MemberChange> changes) {
+        List<MemberDecision> puts = new ArrayList<>();
+        List<ServerName> lifts = new ArrayList<>();
+        changes.forEach((name, change) -> {
+            if (change == null) {
+                lifts.add(name);
+            } else {
+                puts.add(new MemberDecision(name, change));
+            }
+        });
+        try {
+            journal.change(puts, lifts);
+            return changes;
+        } catch (IOException e) {
+            throw new ApiException(503, "The change cannot be recorded: " + e, config.storePath().toString(),
+                    "a journal that can be written", "make room or mend the permissions of its folder, then try again");
+        }
+    }
+
+    private CompletableFuture<MembersView> membersInForce(MemberCall call, Map<ServerName, MemberChange> changes) {
+        String action = call.action().name().toLowerCase(Locale.ROOT);
+        changes.forEach((name, change) -> {
+            if (change == null) {
+                memberBook.remove(name);
+            } else {
+                memberBook.put(new MemberDecision(name, change));
+            }
+            LOG.info("{} of {}", action, name);
+        });
+        CompletableFuture<MembersView> done = new CompletableFuture<>();
+        publishMembers(call, action, done, Posix.monotonicMs() + PUBLISH_MS);
+        return done;
+    }
+
+    /** Again and again while nginx publishes. */
+    private void publishMembers(MemberCall call, String action, CompletableFuture<MembersView> done, long untilMs) {
+        boolean locked = false;
+        try {
+            for (ZoneAgent zone : zones) {
+                if (zone.servers(call.node(), call.upstream()).isEmpty()) {
+                    continue;
+                }
+                switch (zone.applyMembers()) {
+                    case DONE -> { }
+                    case LOCKED -> locked = true;
+                    default -> throw new ApiException(503, "The change is recorded, but cannot be in force in zone "
+                            + zone.path(), zone.path().toString(), "a zone that can be written", "see the agent's log");
+                }
+            }
+            if (!locked) {
+                done.complete(new MembersView(action, allServers(call.node(), call.upstream())));
+            } else if (Posix.monotonicMs() < untilMs) {
+                loop.schedule(() -> publishMembers(call, action, done, untilMs), RETRY_MS, TimeUnit.MILLISECONDS);
+            } else {
+                throw new ApiException(503, "The change is recorded; nginx publishes a configuration, so it is not in force yet",
+                        "zone file", "nginx to finish its start or reload within " + PUBLISH_MS + " ms",
+                        "the agent goes on trying; look at GET /v1/upstreams/" + call.upstream() + "/servers");
+            }
+        } catch (RuntimeException e) {
+            done.completeExceptionally(e);
+        }
+    }
+
+    private List<ServerView> allServers(String node, String upstream) {
+        return zones.stream().flatMap(zone -> zone.servers(node, upstream).stream()).toList();
+    }
+
+    @Override
+    public CompletableFuture<List<ServerView>> servers(String node, String upstream) {
+        return onAgent(() -> allServers(node, upstream));
+    }
+
     @Override
     public List<String> complaints() {
         List<String> complaints = new ArrayList<>();
@@ -417,6 +556,7 @@ public final class Agent implements AgentService, AutoCloseable {
         servers.forEach(HttpServer::close);
         try {
             CompletableFuture.runAsync(this::leaveZones, loop).get(STOP_SECONDS, TimeUnit.SECONDS);
+            names.shutdownNow();
             disk.shutdown();
             if (!disk.awaitTermination(STOP_SECONDS, TimeUnit.SECONDS)) {
                 LOG.warn("The journal is still being written after {} s", STOP_SECONDS);

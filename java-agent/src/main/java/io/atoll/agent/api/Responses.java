@@ -38,6 +38,7 @@ final class Responses {
         Response response = json(error.status(), Map.of("error", parts));
         return switch (error.status()) {
             case 401 -> with(response, "WWW-Authenticate", "Bearer");
+            case 503 -> with(response, "Retry-After", "1");
             case 405 -> with(response, "Allow", error.expected());
             default -> response;
         };

@@ -32,6 +32,7 @@ public final class Routes implements Function<Request, CompletionStage<Response>
     private final String token;
     private final boolean loopback;
     private final Function<Request, CompletionStage<Response>> metrics;
+    private final MemberRoutes members;
 
     /**
      * @param token    that changing calls must carry; empty for none
@@ -44,6 +45,7 @@ public final class Routes implements Function<Request, CompletionStage<Response>
         this.token = token;
         this.loopback = loopback;
         this.metrics = metrics;
+        this.members = new MemberRoutes(service, this::authorize);
     }
 
     @Override
@@ -67,6 +69,9 @@ public final class Routes implements Function<Request, CompletionStage<Response>
     private CompletionStage<Response> versionOne(Request request, List<String> path) {
         if (path.size() == 5 && path.get(1).equals("peers")) {
             return change(request, path);
+        }
+        if (path.size() >= 4 && path.get(1).equals("upstreams")) {
+            return members.apply(request);
         }
         if (path.size() != 2) {
             throw unknown(request);
@@ -220,7 +225,8 @@ public final class Routes implements Function<Request, CompletionStage<Response>
     }
 
     private static Change read(Request request, Action action, String upstream, String server) {
-        JsonNode body = body(request);
+        JsonNode body = body(request,
+                "{\"address\": …, \"node\": …, \"duration\": \"10m\", \"note\": …}, all optional, or nothing");
         for (String key : (Iterable<String>) body::fieldNames) {
             if (!CHANGE_KEYS.contains(key) || !body.get(key).isTextual()) {
                 throw new ApiException(400, key + " is not understood", "request body",
@@ -241,7 +247,7 @@ public final class Routes implements Function<Request, CompletionStage<Response>
                 duration.isEmpty() ? null : Durations.parse(duration), note);
     }
 
-    private static JsonNode body(Request request) {
+    static JsonNode body(Request request, String expected) {
         try {
             JsonNode body = request.body().length == 0 ? Responses.JSON.createObjectNode()
                     : Responses.JSON.readTree(request.body());
@@ -251,12 +257,10 @@ public final class Routes implements Function<Request, CompletionStage<Response>
         } catch (java.io.IOException e) {
             // reported below
         }
-        throw new ApiException(400, "The body is not a JSON object", "request body",
-                "{\"address\": …, \"node\": …, \"duration\": \"10m\", \"note\": …}, all optional, or nothing",
-                "mend the body");
+        throw new ApiException(400, "The body is not a JSON object", "request body", expected, "mend the body");
     }
 
-    private static void reads(Request request, String... parameters) {
+    static void reads(Request request, String... parameters) {
         if (!request.method().equals("GET")) {
             throw new ApiException(405, request.method() + " is not possible here", request.pathText(), "GET",
                     "use GET");
@@ -272,10 +276,11 @@ public final class Routes implements Function<Request, CompletionStage<Response>
         }
     }
 
-    private static ApiException unknown(Request request) {
+    static ApiException unknown(Request request) {
         return new ApiException(404, "There is nothing here", request.pathText(),
                 "/healthz, /metrics, /v1/status, /v1/upstreams, /v1/peers, /v1/hot, /v1/owner, "
-                        + "/v1/peers/UPSTREAM/SERVER/drain|undrain|maintenance",
+                        + "/v1/peers/UPSTREAM/SERVER/drain|undrain|maintenance, /v1/upstreams/UPSTREAM/servers, "
+                        + "/v1/upstreams/UPSTREAM/servers/SERVER, /v1/upstreams/UPSTREAM/reset",
                 "see docs/reference/api.md");
     }
 

@@ -62,7 +62,11 @@ final class ApiClient {
     }
 
     JsonNode post(String path, ObjectNode body) throws Failed, ConfigProblems, InterruptedException {
-        HttpRequest.Builder request = request(path).POST(HttpRequest.BodyPublishers.ofString(body.toString()));
+        return send("POST", path, body);
+    }
+
+    JsonNode send(String method, String path, ObjectNode body) throws Failed, ConfigProblems, InterruptedException {
+        HttpRequest.Builder request = request(path).method(method, HttpRequest.BodyPublishers.ofString(body.toString()));
         String token = token();
         return call(token.isEmpty() ? request : request.header("Authorization", "Bearer " + token));
     }

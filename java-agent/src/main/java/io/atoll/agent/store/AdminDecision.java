@@ -1,5 +1,9 @@
 package io.atoll.agent.store;
 
+import java.util.Locale;
+
+import com.fasterxml.jackson.databind.node.ObjectNode;
+
 /**
  * What an operator decided about a peer: it gets no traffic until {@code untilMs}, or until lifted.
  *
@@ -10,7 +14,8 @@ package io.atoll.agent.store;
  * @param boot       hexadecimal identity of the kernel that {@code untilMs} counts on
  * @param note       the operator's words, may be empty
  */
-public record AdminDecision(PeerName peer, Kind kind, long untilMs, long untilWall, String boot, String note) {
+public record AdminDecision(PeerName peer, Kind kind, long untilMs, long untilWall, String boot, String note)
+        implements JournalRecord {
     /** No end: stands until lifted. */
     public static final long FOREVER = Long.MAX_VALUE;
 
@@ -30,5 +35,19 @@ public record AdminDecision(PeerName peer, Kind kind, long untilMs, long untilWa
             return untilMs;
         }
         return nowMs + Math.max(0, untilWall - nowWall);
+    }
+
+    @Override
+    public JournalKey key() {
+        return peer;
+    }
+
+    @Override
+    public ObjectNode json() {
+        ObjectNode record = peer.removal().put("kind", kind.name().toLowerCase(Locale.ROOT));
+        if (!isForever()) {
+            record.put("until_ms", untilMs).put("until_wall", untilWall);
+        }
+        return record.put("boot", boot).put("note", note);
     }
 }

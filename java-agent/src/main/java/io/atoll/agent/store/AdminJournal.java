@@ -6,20 +6,20 @@ import java.util.ArrayList;
 import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 
 /**
- * The operators' decisions that stand, on disk, in a {@link JournalFile}. A record replaces what was decided about the peer
- * before; {@code "kind":"lifted"} removes it. On disk before {@link #put} or {@link #lift} returns.
+ * The operators' decisions that stand, on disk, in a {@link JournalFile}. A record replaces what was known of its key before:
+ * what was decided about a peer ({@link AdminDecision}; {@code "kind":"lifted"} removes it), what was changed about a server
+ * ({@link MemberDecision}; {@code "kind":"reset"} removes it). On disk before a change returns.
  *
  * <p>One thread at a time.
  */
 public final class AdminJournal implements AutoCloseable {
-    private final Map<PeerName, AdminDecision> decisions = new LinkedHashMap<>();
+    private final Map<JournalKey, JournalRecord> records = new LinkedHashMap<>();
     private JournalFile file;
 
     private AdminJournal() {}
@@ -38,39 +38,43 @@ public final class AdminJournal implements AutoCloseable {
 
     private final class Decisions implements JournalFile.Content {
         @Override
-        public void apply(JsonNode record) {
-            PeerName peer = new PeerName(record.path("zone").asText(), record.path("upstream").asText(),
-                    record.path("server").asText(), record.path("address").asText());
-            String kind = record.path("kind").asText();
-            decisions.remove(peer);
-            if (!kind.equals("lifted")) {
-                decisions.put(peer, new AdminDecision(peer,
-                        AdminDecision.Kind.valueOf(kind.toUpperCase(Locale.ROOT)),
-                        record.path("until_ms").asLong(AdminDecision.FOREVER),
-                        record.path("until_wall").asLong(AdminDecision.FOREVER), record.path("boot").asText(),
-                        record.path("note").asText()));
+        public void apply(JsonNode json) {
+            JournalRecord read = JournalCodec.record(json);
+            JournalKey key = JournalCodec.key(json);
+            records.remove(key);
+            if (read != null) {
+                records.put(key, read);
             }
         }
 
         @Override
         public Collection<ObjectNode> records() {
-            return decisions.values().stream().map(AdminJournal::record).toList();
+            return records.values().stream().map(JournalRecord::json).toList();
         }
 
         @Override
         public int size() {
-            return decisions.size();
+            return records.size();
         }
 
         @Override
         public String what() {
-            return "drains";
+            return "drains and members";
         }
     }
 
-    /** The decisions that stand, oldest first. */
+    /** The decisions about peers that stand, oldest first. */
     public Collection<AdminDecision> decisions() {
-        return List.copyOf(decisions.values());
+        return of(AdminDecision.class);
+    }
+
+    /** The changes to members that stand, oldest first. */
+    public Collection<MemberDecision> members() {
+        return of(MemberDecision.class);
+    }
+
+    private <T extends JournalRecord> List<T> of(Class<T> kind) {
+        return records.values().stream().filter(kind::isInstance).map(kind::cast).toList();
     }
 
     /** False when the journal was missing or damaged at opening: then a drain found in a zone may be one it lost. */
@@ -79,43 +83,27 @@ public final class AdminJournal implements AutoCloseable {
     }
 
     /** Records decisions, all or, when it throws, possibly some; they are on disk when this returns. */
-    public void put(Collection<AdminDecision> changes) throws IOException {
-        List<ObjectNode> records = new ArrayList<>();
-        for (AdminDecision decision : changes) {
-            records.add(record(decision));
-        }
-        file.append(records);
-        for (AdminDecision decision : changes) {
-            decisions.remove(decision.peer());
-            decisions.put(decision.peer(), decision);
-        }
-        file.compact();
+    public void put(Collection<? extends JournalRecord> decisions) throws IOException {
+        change(decisions, List.of());
     }
 
     /** Records that decisions no longer stand. Those on disk when this returns. */
-    public void lift(Collection<PeerName> peers) throws IOException {
-        List<ObjectNode> records = new ArrayList<>();
-        for (PeerName peer : peers) {
-            if (decisions.containsKey(peer)) {
-                records.add(named(peer).put("kind", "lifted"));
-            }
+    public void lift(Collection<? extends JournalKey> keys) throws IOException {
+        change(List.of(), keys);
+    }
+
+    /** Both at once, with one wait for the disk. */
+    public void change(Collection<? extends JournalRecord> puts, Collection<? extends JournalKey> lifts) throws IOException {
+        List<ObjectNode> lines = new ArrayList<>();
+        puts.forEach(record -> lines.add(record.json()));
+        lifts.stream().filter(records::containsKey).forEach(key -> lines.add(key.removal()));
+        file.append(lines);
+        for (JournalRecord record : puts) {
+            records.remove(record.key());
+            records.put(record.key(), record);
         }
-        file.append(records);
-        decisions.keySet().removeAll(peers);
+        records.keySet().removeAll(lifts);
         file.compact();
-    }
-
-    private static ObjectNode named(PeerName peer) {
-        return JournalFile.object().put("zone", peer.zone()).put("upstream", peer.upstream())
-                .put("server", peer.server()).put("address", peer.address());
-    }
-
-    private static ObjectNode record(AdminDecision decision) {
-        ObjectNode record = named(decision.peer()).put("kind", decision.kind().name().toLowerCase(Locale.ROOT));
-        if (!decision.isForever()) {
-            record.put("until_ms", decision.untilMs()).put("until_wall", decision.untilWall());
-        }
-        return record.put("boot", decision.boot()).put("note", decision.note());
     }
 
     /** Lets go of the files; what was put stays. */

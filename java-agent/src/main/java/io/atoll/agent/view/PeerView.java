@@ -14,6 +14,7 @@ import java.util.List;
  * @param weight       of the server
  * @param backup       {@code backup} in nginx.conf
  * @param down         {@code down} in nginx.conf
+ * @param origin       nginx.conf, or run_time for a server that was added through the agent
  * @param share        part of its ring's keys that its server owns, 0 to 1
  * @param up           no reason stands and it is not {@code down}
  * @param reasons      those that stand
@@ -26,7 +27,7 @@ import java.util.List;
  * @param passiveFails failed tries since the last success
  */
 public record PeerView(String node, String upstream, String server, String address, int ordinal, int slot, int weight,
-        boolean backup, boolean down, double share, boolean up, List<ReasonView> reasons, double ramp, AdminView admin,
+        boolean backup, boolean down, String origin, double share, boolean up, List<ReasonView> reasons, double ramp, AdminView admin,
         ProbeStateView probe, long picks, long failures, long inflight, int passiveFails) {
     /**
      * Why it gets no traffic.

@@ -9,11 +9,13 @@ import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.function.BiConsumer;
 import java.util.function.BiFunction;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
 
 import io.atoll.agent.api.AgentService.Change;
+import io.atoll.agent.api.AgentService.MemberCall;
 import io.atoll.agent.config.AgentConfig.HotKeysConfig;
 import io.atoll.agent.hot.HotKeys;
 import io.atoll.agent.metrics.ProbeMetrics;
@@ -21,10 +23,14 @@ import io.atoll.agent.os.Posix;
 import io.atoll.agent.probe.Probe;
 import io.atoll.agent.probe.Prober;
 import io.atoll.agent.store.AdminDecision;
+import io.atoll.agent.store.MemberDecision;
 import io.atoll.agent.store.PeerName;
+import io.atoll.agent.store.ServerName;
+import io.atoll.agent.view.ServerView;
 import io.atoll.core.liveness.Lease;
 import io.atoll.core.liveness.PeerHealth;
 import io.atoll.core.liveness.ProbeSchedule;
+import io.atoll.core.zone.MemberChange;
 import io.atoll.core.zone.Peer;
 import io.atoll.core.zone.ProbeSettings;
 import io.atoll.core.zone.Reason;
@@ -48,9 +54,10 @@ public final class ZoneAgent {
     private static final Logger PEERS = LoggerFactory.getLogger("io.atoll.peer");
 
     /** What is the same for all zones of an agent. */
-    public record Services(AgentContext context, Prober prober, ProbeMetrics metrics, AdminBook book, long leaseMs,
-            HotKeysConfig hotKeys, byte[] bootId, String boot, long pid, long processStart, BiFunction<ZoneAgent, String, String> naming,
-            Consumer<AdminDecision> adopt) {}
+    public record Services(AgentContext context, Prober prober, ProbeMetrics metrics, AdminBook book,
+            MemberBook members, long leaseMs, HotKeysConfig hotKeys,
+            byte[] bootId, String boot, long pid, long processStart, BiFunction<ZoneAgent, String, String> naming,
+            Consumer<AdminDecision> adopt, BiConsumer<List<MemberDecision>, List<ServerName>> adoptMembers) {}
 
     private record Watched(PeerMonitor monitor, Peer peer, ProbeSettings settings, String node) {}
 
@@ -60,6 +67,7 @@ public final class ZoneAgent {
     private final Map<Integer, Watched> watched = new HashMap<>();
     private final Set<String> complaints = new LinkedHashSet<>();
     private final Set<PeerName> carried = new HashSet<>();
+    private final ZoneMembers members;
 
     private String state = "NEW";
     private String detail = "";
@@ -69,6 +77,9 @@ public final class ZoneAgent {
     private long seenEpoch;
     private long seenConfigEpoch;
     private boolean adopting;
+    private boolean adoptingMembers;
+    private ZoneMembers.Outcome membership = ZoneMembers.Outcome.DONE;
+    private long seenMembers = -1;
     private String node;
     private String refusedSuccessor = "";
     private List<Pool> pools = List.of();
@@ -79,6 +90,7 @@ public final class ZoneAgent {
         this.path = path;
         this.services = services;
         this.context = services.context();
+        this.members = new ZoneMembers(path.toString(), services.members(), services.adoptMembers());
         this.node = services.naming().apply(this, "");
     }
 
@@ -141,6 +153,7 @@ public final class ZoneAgent {
         hot = services.hotKeys().enabled()
                 ? new HotSets(zone, services.hotKeys(), services.leaseMs(), context.nowMs()) : null;
         adopting = !services.book().isTrusted();
+        adoptingMembers = adopting;
         seenEpoch = -1;
         refusedSuccessor = "";
         note("OK", "");
@@ -238,6 +251,10 @@ public final class ZoneAgent {
     private void renew() {
         if (zone.epoch() != seenEpoch || zone.configEpoch() != seenConfigEpoch) {
             scan();
+            seenMembers = -1;
+        }
+        if (seenMembers != services.members().version() || membership == ZoneMembers.Outcome.LOCKED) {
+            reconcileMembers();
         }
         long now = context.nowMs();
         for (Watched peer : watched.values()) {
@@ -400,6 +417,60 @@ public final class ZoneAgent {
                 hot.round(pools, context.nowMs());
             }
         });
+    }
+
+    // ---- members
+
+    private void reconcileMembers() {
+        long version = services.members().version();
+        long epoch = zone.epoch();
+        membership = members.reconcile(file, adoptingMembers, context.nowMs());
+        if (membership != ZoneMembers.Outcome.LOCKED) {
+            adoptingMembers = false;
+            seenMembers = version == services.members().version() ? version : -1;
+        }
+        if (zone.epoch() != epoch) {
+            scan();
+        }
+    }
+
+    /** Brings the members in line with the book now. Not DONE while not attached, too. */
+    public ZoneMembers.Outcome applyMembers() {
+        ZoneMembers.Outcome[] outcome = {ZoneMembers.Outcome.REFUSED};
+        guarded(() -> {
+            if (zone != null && zone.agentEpoch() == agentEpoch) {
+                reconcileMembers();
+                outcome[0] = membership;
+            }
+        });
+        return outcome[0];
+    }
+
+    /** What a call about members would change here; empty when it is not about this zone. */
+    public Map<ServerName, MemberChange> decide(MemberCall call, List<MemberChange.Address> addresses) {
+        return reading(() -> {
+            for (Upstream upstream : upstreams(call.node(), call.upstream())) {
+                return members.decide(zone, upstream, call, addresses);
+            }
+            return Map.of();
+        }, Map::of);
+    }
+
+    /** The servers of an upstream; empty when it is not here. */
+    public List<ServerView> servers(String ofNode, String name) {
+        return reading(() -> {
+            for (Upstream upstream : upstreams(ofNode, name)) {
+                return members.servers(zone, node, upstream);
+            }
+            return List.of();
+        }, List::of);
+    }
+
+    private List<Upstream> upstreams(String ofNode, String name) {
+        if (zone() == null || !ofNode.isEmpty() && !ofNode.equals(node)) {
+            return List.of();
+        }
+        return zone.upstreams().stream().filter(upstream -> upstream.name().equals(name)).toList();
     }
 
     // ---- operators

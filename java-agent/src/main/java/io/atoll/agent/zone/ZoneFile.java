@@ -3,6 +3,8 @@ package io.atoll.agent.zone;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
+import java.nio.channels.FileLock;
+import java.nio.channels.OverlappingFileLockException;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
@@ -126,6 +128,20 @@ final class ZoneFile implements AutoCloseable {
             return false;
         }
         return now != null && !now.equals(key);
+    }
+
+    /**
+     * Takes the publisher's lock: nginx cannot publish until it is released or this process ends. The lock is one of the
+     * process: closing any descriptor of the file drops it, so nothing else may open the file meanwhile.
+     *
+     * @return null when nginx, or another agent, has it
+     */
+    FileLock tryLock() throws IOException {
+        try {
+            return channel.tryLock(0, 1, false);
+        } catch (OverlappingFileLockException e) {
+            return null;
+        }
     }
 
     private static Object fileKey(Path path) throws IOException {

@@ -155,7 +155,8 @@ public final class ZoneViews {
         }
         PeerMonitor monitor = agent.monitor(slot);
         return new PeerView(agent.node(), pool.upstream().name(), peer.server(), peer.address(), peer.ordinal(), slot,
-                peer.weight(), peer.isBackup(), peer.isDown(), pool.table().groupShare(pool.table().group(member.index())),
+                peer.weight(), peer.isBackup(), peer.isDown(), peer.isAdded() ? "run_time" : "nginx.conf",
+                pool.table().groupShare(pool.table().group(member.index())),
                 reasons.isEmpty() && !peer.isDown(), reasons,
                 Ramp.share(state.rampStartMs(), pool.upstream().slowStartMs(), now), admin(pool, peer),
                 monitor == null ? null : probed(monitor), counters.picks(slot),

@@ -28,4 +28,9 @@ public record Peer(int slot, long incarnation, boolean former, int upstream, int
     public boolean isBackup() {
         return (flags & PeerFlag.BACKUP) != 0;
     }
+
+    /** Whether it was added at run time. */
+    public boolean isAdded() {
+        return (flags & PeerFlag.ADDED) != 0;
+    }
 }

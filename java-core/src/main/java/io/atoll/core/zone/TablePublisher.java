@@ -9,6 +9,7 @@ import io.atoll.core.zone.ZoneLayout.PeerFlag;
 import io.atoll.core.zone.ZoneLayout.PeerIdentityRecord;
 import io.atoll.core.zone.ZoneLayout.PeerLife;
 import io.atoll.core.zone.ZoneLayout.PeerStateRecord;
+import io.atoll.core.zone.ZoneLayout.PointRecord;
 import io.atoll.core.zone.ZoneLayout.TablePeerRecord;
 import io.atoll.core.zone.ZoneLayout.TableRecord;
 import io.atoll.core.zone.ZoneLayout.UpstreamRecord;
@@ -167,10 +168,26 @@ public final class TablePublisher {
         Plan plan = new Plan(upstream, List.copyOf(wanted));
         Table active = table(upstream);
         plan.configEpoch = active.configEpoch();
+        checkPoints(plan);
         compile(plan);
         placeSlots(plan, active);
         placeBuffer(plan);
         return plan;
+    }
+
+    /** Refuses weights whose points could not be held, before they are worked out. */
+    private void checkPoints(Plan plan) {
+        Map<String, Integer> weights = new HashMap<>();
+        for (Member member : plan.wanted) {
+            weights.merge(member.server() + (member.isBackup() ? "\0backup" : ""), member.weight(), Math::max);
+        }
+        long weight = weights.values().stream().mapToLong(Integer::longValue).sum();
+        long most = (sections.tablesEnd - sections.tablesOffset) / (2L * PointRecord.SIZE * ZoneLayout.POINTS_PER_WEIGHT);
+        if (weight > most) {
+            throw new PublishException(Cause.NO_ROOM, "the weights of upstream " + plan.upstream.name() + " add up to " + weight
+                    + "; the zone file of " + zone.length() + " bytes has room for the points of less than " + most
+                    + "; use smaller weights, or raise size= of atoll_zone and reload nginx");
+        }
     }
 
     private static void compile(Plan plan) {

@@ -159,6 +159,40 @@ public final class Agent implements AutoCloseable {
         }
     }
 
+    /** A call with the token and a JSON body. */
+    public Http.Response send(String method, String path, String body) {
+        try {
+            return Http.withBody(address(), method, "/agent" + path, body, "Authorization: Bearer secret-of-the-scene",
+                    "Content-Type: application/json");
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    /** A call with a JSON body that has to succeed. */
+    public JsonNode call(String method, String path, String body) {
+        Http.Response response = send(method, path, body);
+        if (response.status() / 100 != 2) {
+            throw new AssertionError(method + " " + path + ": " + response.status() + " " + response.body());
+        }
+        return json(response);
+    }
+
+    /** Adds a server to an upstream at run time. */
+    public void add(String upstream, String server, int weight) {
+        call("POST", "/v1/upstreams/" + upstream + "/servers", "{\"server\": \"%s\", \"weight\": %d}".formatted(server, weight));
+    }
+
+    /** Removes a server of an upstream at run time. */
+    public void remove(String upstream, String server) {
+        call("DELETE", "/v1/upstreams/" + upstream + "/servers/" + server, "{}");
+    }
+
+    /** Gives a server of an upstream another weight. */
+    public void weight(String upstream, String server, int weight) {
+        call("PATCH", "/v1/upstreams/" + upstream + "/servers/" + server, "{\"weight\": %d}".formatted(weight));
+    }
+
     /** Takes a peer out of service for good, as an operator does. */
     public void drain(String upstream, String address) {
         call("POST", "/v1/peers/" + upstream + "/" + address + "/drain");

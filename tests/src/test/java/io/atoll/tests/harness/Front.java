@@ -89,7 +89,7 @@ public final class Front {
                     location /atoll/ { proxy_pass http://pool_atoll/; }
                     location = /status { access_log off; atoll_status; }
                     location = /pid { access_log off; return 200 $pid; }
-                    location /agent/ { access_log off; proxy_pass http://%5$s/; }
+                    location /agent/ { access_log off; proxy_read_timeout 10s; proxy_pass http://%5$s/; }
                 }
                 """.formatted(stockServers, servers, lines, front.socket(), Agent.listen(front.scene()));
     }

@@ -76,6 +76,18 @@ public final class Http implements AutoCloseable {
         }
     }
 
+    /** One request with a body, in ASCII, on a connection of its own. */
+    public static Response withBody(SocketAddress address, String method, String target, String body, String... headers)
+            throws IOException {
+        List<String> all = new ArrayList<>(List.of(headers));
+        all.add("Content-Length: " + body.length());
+        try (Http http = open(address, Duration.ofSeconds(10))) {
+            http.startClock();
+            http.write(request(method, target, all.toArray(new String[0])) + body);
+            return http.read(method);
+        }
+    }
+
     /** An address as nginx writes it: `127.0.0.1:80` or `unix:/path`. */
     public static SocketAddress address(String text) {
         if (text.startsWith("unix:")) {

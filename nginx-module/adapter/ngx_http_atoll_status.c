@@ -261,9 +261,10 @@ ngx_http_atoll_status_peer(u_char *p, u_char *end, atoll_balancer_t *balancer, n
     p = ngx_http_atoll_json_string(p, end, peer->server, peer->server_length);
     p = ngx_slprintf(p, end, ",\"address\":");
     p = ngx_http_atoll_json_string(p, end, peer->address, peer->address_length);
-    p = ngx_slprintf(p, end, ",\"weight\":%uD,\"down\":%s,\"backup\":%s,\"reasons\":{", entry.weight,
+    p = ngx_slprintf(p, end, ",\"weight\":%uD,\"down\":%s,\"backup\":%s,\"origin\":\"%s\",\"reasons\":{", entry.weight,
                      (entry.flags & ATOLL_PEER_FLAG_DOWN) ? "true" : "false",
-                     (entry.flags & ATOLL_PEER_FLAG_BACKUP) ? "true" : "false");
+                     (entry.flags & ATOLL_PEER_FLAG_BACKUP) ? "true" : "false",
+                     (balancer->zone->identities[peer->slot].flags & ATOLL_PEER_FLAG_ADDED) ? "run_time" : "nginx.conf");
 
     any = 0;
 

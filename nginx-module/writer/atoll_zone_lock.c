@@ -2,7 +2,7 @@
  * Who may publish: the nginx master or the agent, one at a time. An advisory write lock on the first byte of the zone file,
  * which the kernel drops when its holder dies. Of the descriptor here (F_OFD_SETLK), so that closing another descriptor of the
  * file in this process does not drop it; the agent's is one of its process (java.nio), and the two exclude each other.
- * docs/decisions/0008-two-publishers.md.
+ * docs/decisions/0006-two-publishers.md.
  */
 #define _GNU_SOURCE
 

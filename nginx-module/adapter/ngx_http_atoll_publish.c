@@ -302,8 +302,8 @@ ngx_http_atoll_conf_peer(ngx_http_atoll_main_conf_t *amcf, ngx_http_atoll_srv_co
     wp->address_length = peer->name.len;
     wp->server = (char *) peer->server.data;
     wp->server_length = peer->server.len;
-    wp->weight = peer->weight;
-    wp->conf_weight = peer->weight;
+    wp->weight = ngx_min((uint64_t) peer->weight, UINT32_MAX);
+    wp->conf_weight = wp->weight;
     wp->max_conns = ngx_min(peer->max_conns, UINT32_MAX);
     wp->max_fails = ngx_min(peer->max_fails, UINT32_MAX);
     wp->fail_timeout_ms = ngx_min((uint64_t) peer->fail_timeout, UINT32_MAX / 1000) * 1000;

@@ -4,7 +4,7 @@
 
 #include "atoll_walk.h"
 
-static uint32_t gather(atoll_balancer_t *balancer, const atoll_walk_t *walk, uint32_t replicas, uint64_t now,
+static uint32_t gather(atoll_balancer_t *balancer, atoll_walk_t *walk, uint32_t replicas, uint64_t now,
                        atoll_peer_t **peers);
 static atoll_peer_t *less_busy(const atoll_balancer_t *balancer, atoll_peer_t *one, atoll_peer_t *other);
 static uint64_t busy(const atoll_balancer_t *balancer, const atoll_peer_t *peer);
@@ -68,44 +68,20 @@ atoll_hot_pick(atoll_balancer_t *balancer, atoll_walk_t *walk, uint32_t replicas
 }
 
 
-/* The first eligible peers along the ring. One that has failed of late is not among them: its trial is for its own keys. */
+/* The servers that may have the key, as far as they are worth a try: the trial of one that failed is for its own keys. */
 static uint32_t
-gather(atoll_balancer_t *balancer, const atoll_walk_t *walk, uint32_t replicas, uint64_t now, atoll_peer_t **peers)
+gather(atoll_balancer_t *balancer, atoll_walk_t *walk, uint32_t replicas, uint64_t now, atoll_peer_t **peers)
 {
-    uint32_t                          count = 0, tried[ATOLL_REPLICAS_LIMIT];
-    atoll_walk_t                      along;
-    atoll_peer_t                     *peer;
-    atoll_search_t                    search;
-    const atoll_peer_state_record_t  *state;
+    atoll_search_t search;
 
-    atoll_walk_init(&along, walk->hash, 1);
-    along.unguarded = walk->unguarded;
-    along.tried = tried;
-    along.tried_capacity = ATOLL_REPLICAS_LIMIT;
+    memset(&search, 0, sizeof(search));
+    search.balancer = balancer;
+    search.walk = walk;
+    search.now = now;
+    search.first = 1;
+    search.peek = 1;
 
-    while (along.tried_count < replicas) {
-        memset(&search, 0, sizeof(search));
-        search.balancer = balancer;
-        search.walk = &along;
-        search.now = now;
-        search.first = 1;
-        search.peek = 1;
-
-        peer = atoll_search_next(&search);
-
-        if (peer == NULL || search.torn || along.ring != ATOLL_RING_PRIMARY) {
-            break;
-        }
-
-        tried[along.tried_count++] = peer->slot;
-        state = &balancer->zone->states[peer->slot];
-
-        if (atoll_relaxed(state->fails) == 0 && atoll_peer_is_present(peer, state)) {
-            peers[count++] = peer;
-        }
-    }
-
-    return count;
+    return atoll_search_replicas(&search, replicas, peers);
 }
 
 

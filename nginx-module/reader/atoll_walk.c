@@ -7,6 +7,9 @@
 /* Spreads the hash of a key over the ramp, independent of its place on the ring (golden ratio, Knuth 6.4). */
 #define RAMP_MULTIPLIER     UINT32_C(0x9E3779B1)
 
+/* Servers looked at for the replicas of a key. */
+#define REPLICA_LOOKS       32
+
 #define NO_GROUP            UINT32_MAX
 
 /* Who may be taken among the eligible, by their ramp. */
@@ -100,6 +103,63 @@ search_begin(atoll_search_t *search)
     walk->sequence = table->sequence;
     walk->ring = ATOLL_RING_PRIMARY;
     walk->point = atoll_ring_find(&table->ring[ATOLL_RING_PRIMARY], walk->hash);
+}
+
+
+uint32_t
+atoll_search_replicas(atoll_search_t *search, uint32_t limit, atoll_peer_t **peers)
+{
+    int                               seen;
+    uint32_t                          group, first, count, looked[REPLICA_LOOKS], looks = 0, replicas = 0;
+    const atoll_ring_t               *ring = &search->balancer->table.ring[ATOLL_RING_PRIMARY];
+    uint32_t                          point = atoll_ring_find(ring, search->walk->hash);
+    atoll_peer_t                     *peer;
+    const atoll_peer_state_record_t  *state;
+
+    if (point == ATOLL_NO_POINT) {
+        return 0;
+    }
+
+    for (uint32_t steps = 0; steps < ring->point_count; steps++, point = point + 1 < ring->point_count ? point + 1 : 0) {
+
+        if (replicas == limit || looks == ring->group_count || looks == REPLICA_LOOKS) {
+            break;
+        }
+
+        group = atoll_read32(&ring->points[point].group);
+        count = looks;
+
+        while (count != 0 && looked[count - 1] != group) {
+            count--;
+        }
+
+        if (count != 0) {
+            continue;
+        }
+
+        if (!group_peers(search, ring, group, &first, &count)) {
+            return 0;
+        }
+
+        looked[looks++] = group;
+        peer = best_of(search, first, count, ACCEPTING, &seen);
+
+        if (peer == NULL) {
+            continue;
+        }
+
+        state = &search->balancer->zone->states[peer->slot];
+
+        if (atoll_relaxed(state->fails) == 0 && atoll_peer_is_present(peer, state)) {
+            peers[replicas++] = peer;
+
+            if (count > 1) {
+                move_weights(search, first, count, ACCEPTING, peer);
+            }
+        }
+    }
+
+    return replicas;
 }
 
 

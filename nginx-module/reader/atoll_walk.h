@@ -21,6 +21,13 @@ typedef struct {
 /* The next peer; its trial, if it takes one, is won. NULL when none is left in both rings, or torn. */
 atoll_peer_t *atoll_search_next(atoll_search_t *search);
 
+/*
+ * The first servers of the primary ring for the walk's key that are eligible, did not fail of late, and do not leave the key
+ * elsewhere in a ramp: at most limit of them, ATOLL_REPLICAS_LIMIT or less, one address each: where a name has
+ * several they take turns. No trial is taken. Looks at REPLICA_LOOKS servers at most.
+ */
+uint32_t atoll_search_replicas(atoll_search_t *search, uint32_t limit, atoll_peer_t **peers);
+
 /* Words of the slot are about this peer (acquire). */
 static inline int
 atoll_peer_is_present(const atoll_peer_t *peer, const atoll_peer_state_record_t *state)

@@ -246,8 +246,77 @@ shouldPassOverPeersThatMayNotServe(void)
     fixture.zone.states[order[2]].reason[ATOLL_REASON_ADMIN] = ATOLL_FOREVER;
     fixture.zone.states[order[3]].fails = 1;
     pick_often(hash, at);
-    CHECK_EQUAL(PICKS, at[order[1]] + at[order[4]]);
-    CHECK(at[order[1]] != 0 && at[order[4]] != 0);
+    CHECK_EQUAL(PICKS, at[order[1]] + at[order[4]] + at[order[5]]);
+    CHECK(at[order[1]] != 0 && at[order[4]] != 0 && at[order[5]] != 0);
+}
+
+
+static void
+shouldLeaveAKeyToItsOwnerWhenNobodyElseMayServe(void)
+{
+    int       order[PEERS];
+    uint32_t  at[PEERS], hash = (uint32_t) tap_random();
+
+    fresh(16);
+    fixture.zone.upstreams[0].panic_percent = 0;
+    atoll_balancer_refresh(&balancer);
+    balancer.panic_percent = 0;
+    order_of(hash, order);
+    heat(0, hash, 16);
+
+    for (int i = 1; i < PEERS; i++) {
+        fixture.zone.states[order[i]].reason[ATOLL_REASON_PROBE] = T + 1000;
+    }
+
+    pick_often(hash, at);
+    CHECK_EQUAL(PICKS, at[order[0]]);
+}
+
+
+/* A ramp that leaves the key with the next: the peer gets none of a hot key either. */
+static void
+shouldKeepAHotKeyFromAPeerWhoseRampHasNotReachedIt(void)
+{
+    int       order[PEERS];
+    uint32_t  at[PEERS], hash = UINT32_C(0x40000000);   /* late: its place in a ramp is 0.25 */
+
+    fresh(2);
+    order_of(hash, order);
+    heat(0, hash, 2);
+    balancer.slow_start_ms = 1000;
+    fixture.zone.states[order[0]].ramp_start_ms = T - 1;
+    pick_often(hash, at);
+    CHECK_EQUAL(0, at[order[0]]);
+    CHECK_EQUAL(PICKS, at[order[1]] + at[order[2]]);
+    fixture.zone.states[order[0]].ramp_start_ms = T - 999;
+    pick_often(hash, at);
+    CHECK_EQUAL(PICKS, at[order[0]] + at[order[1]]);
+}
+
+
+/* Of three addresses of one name each gets its turn, and no backup gets any. */
+static void
+shouldTakeOneAddressOfANameAtATimeAndNoBackup(void)
+{
+    uint32_t  at[PEERS], hash = (uint32_t) tap_random();
+
+    fresh(0);
+    fixture_close(&fixture);
+
+    for (int i = 0; i < PEERS; i++) {
+        peers[i].server = i < 3 ? "a" : i == 3 ? "b" : names[i];
+        peers[i].flags = i > 3 ? ATOLL_PEER_FLAG_BACKUP : 0;
+    }
+
+    fixture_pool(&fixture, &balancer, peers, PEERS);
+    fixture.zone.upstreams[0].replicas = 16;
+    set = &fixture.zone.hot_sets[0];
+    atoll_balancer_refresh(&balancer);
+    heat(0, hash, 16);
+    pick_often(hash, at);
+    CHECK(at[3] > PICKS * 4 / 10 && at[3] < PICKS * 6 / 10);
+    CHECK(at[0] > PICKS / 8 && at[1] > PICKS / 8 && at[2] > PICKS / 8);
+    CHECK_EQUAL(PICKS, at[0] + at[1] + at[2] + at[3]);
 }
 
 
@@ -363,6 +432,9 @@ main(void)
     RUN(shouldTakeTheLessBusyOfTwoOverAllWorkers);
     RUN(shouldWeighRequestsInFlightByWeight);
     RUN(shouldPassOverPeersThatMayNotServe);
+    RUN(shouldLeaveAKeyToItsOwnerWhenNobodyElseMayServe);
+    RUN(shouldKeepAHotKeyFromAPeerWhoseRampHasNotReachedIt);
+    RUN(shouldTakeOneAddressOfANameAtATimeAndNoBackup);
     RUN(shouldRetryFromTheOwnerOn);
     RUN(shouldLeaveAHotKeyToItsOwnerWhereOnlyTheOwnerStores);
     RUN(shouldForgetASetWhoseLeaseHasRunOut);

@@ -200,6 +200,22 @@ public final class ZoneFixture {
         bytes.putLong(HeaderRecord.AGENT_HEARTBEAT_MS, Posix.monotonicMs());
     }
 
+    /** `replicas=` of nginx.conf. */
+    public void setReplicas(int replicas) {
+        bytes.putInt(image.upstream(0) + UpstreamRecord.REPLICAS, replicas);
+        countConfiguration();
+    }
+
+    /** A worker samples that many requests for a key. */
+    public void sample(int row, int hash, int count) {
+        long sampled = bytes.getLong(image.row(row) + RowRecord.SAMPLED);
+        for (int i = 0; i < count; i++) {
+            int at = (int) ((sampled + i) % ZoneLayout.SAMPLE_CAPACITY);
+            bytes.putLong(image.row(row) + RowRecord.SAMPLES + at * Long.BYTES, Integer.toUnsignedLong(hash));
+        }
+        bytes.putLong(image.row(row) + RowRecord.SAMPLED, sampled + count);
+    }
+
     /** A worker's counters: that many requests and failures at slot 0. */
     public void count(int row, long requests, int failures) {
         bytes.putLong(image.row(row) + RowRecord.PID, ProcessHandle.current().pid());

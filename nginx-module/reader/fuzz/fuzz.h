@@ -47,7 +47,7 @@ fuzz_free(void)
     }
 }
 
-/* Upstream 0 with all peers, upstream 1 with the first alone; two rows. */
+/* Upstream 0 with all peers and a hot key, upstream 1 with the first alone; two rows. */
 static inline void
 fuzz_open(fixture_t *fixture)
 {
@@ -55,6 +55,10 @@ fuzz_open(fixture_t *fixture)
 
     fixture_open(fixture, 2, FUZZ_PEERS + 2, 2, table->length);
     fixture_upstream(fixture, 0, "pool")->slow_start_ms = 500;
+    fixture->zone.upstreams[0].replicas = 3;
+    fixture->zone.hot_sets[0].until_ms = FUZZ_T + 4000;
+    fixture->zone.hot_sets[0].filter = UINT64_MAX;
+    fixture->zone.hot_sets[0].entries[1] = UINT64_C(3) << 32 | 5 * UINT32_C(0x0aaaaaaa);
     fixture_upstream(fixture, 1, "one");
 
     for (uint32_t i = 0; i < FUZZ_PEERS; i++) {

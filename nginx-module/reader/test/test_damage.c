@@ -10,6 +10,8 @@
 
 #define SEEDS  1000
 #define PEERS  12
+#define HOT    4
+#define HOT_STEP  UINT32_C(0x37654321)   /* from one hot key to the next */
 #define T      UINT64_C(5000000)
 
 static fixture_t       pristine;
@@ -34,6 +36,13 @@ fresh(void)
 
     fixture_pool(&pristine, &balancer, peers, PEERS);
     pristine.zone.upstreams[0].slow_start_ms = 1000;
+    pristine.zone.upstreams[0].replicas = 6;
+    pristine.zone.hot_sets[0].until_ms = T + 100000;
+    pristine.zone.hot_sets[0].filter = UINT64_MAX;
+
+    for (uint32_t i = 0; i < HOT; i++) {
+        pristine.zone.hot_sets[0].entries[7 * i] = (uint64_t) (i + 2) << 32 | i * HOT_STEP;
+    }
 
     /* The copy ends where a page ends; the pages on both sides are closed. */
     room = (pristine.length + page - 1) / page * page;
@@ -68,7 +77,7 @@ use(atoll_balancer_t *balancer, const atoll_zone_t *zone, int requests)
     for (int i = 0; i < requests; i++) {
         now += tap_random() % 400;
         memset(&walk, 0, sizeof(walk));
-        atoll_walk_init(&walk, (uint32_t) tap_random(), tap_random() % 8 != 0);
+        atoll_walk_init(&walk, i % 3 == 0 ? (uint32_t) i % HOT * HOT_STEP : (uint32_t) tap_random(), tap_random() % 8 != 0);
         walk.allocate = fixture_allocate;
 
         for (int try = 0; try < 4; try++) {

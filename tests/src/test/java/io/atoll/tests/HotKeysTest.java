@@ -29,7 +29,7 @@ import org.junit.jupiter.api.extension.ExtendWith;
 @ExtendWith(SceneExtension.class)
 class HotKeysTest {
     private static final int PEERS = 10;
-    private static final int RATE = 400;
+    private static final int RATE = 500;
     private static final Duration FAR = Duration.ofSeconds(20);
     private static final String HOT = "/o/hot";
     private static final double[] ZIPF = zipf(100_000, 1.1);
@@ -116,7 +116,7 @@ class HotKeysTest {
         Await.until("the hot key on all peers", FAR, () -> replicas(agent) == PEERS);
         double heating = (System.nanoTime() - started) / 1e9;
         long from = System.nanoTime();
-        Await.window(Duration.ofSeconds(5));
+        Await.window(Duration.ofSeconds(8));
         Load.Report spread = load.report().since(from);
         Scene.print("30 %% of the requests for one key, 10 peers: busiest / mean %.2f (stock %.2f); all peers after %.1f s; %s",
                 busiest(spread), stockBusiest, heating, spread.line());

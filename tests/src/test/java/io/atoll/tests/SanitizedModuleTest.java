@@ -103,13 +103,13 @@ class SanitizedModuleTest {
                 proxy_http_version 1.1;
                 proxy_set_header Connection "";
                 upstream ring {
-                    atoll $uri;
+                    atoll $uri replicas=4;
                     %3$s    server %4$s max_fails=1 fail_timeout=1s;
                     atoll_slow_start 500ms;
                     keepalive 8;
                 }
                 upstream addresses {
-                    atoll $uri;
+                    atoll $uri ketama replicas=2;
                     server localhost:1 max_fails=%5$d;
                     server %6$s;
                     server %7$s down;

@@ -53,6 +53,7 @@ public final class RouteMesh {
         private String caching = "";
         private String server = "";
         private String key = "$uri";
+        private String retry = "error timeout http_502";
 
         private Node(String name, String address) {
             this.name = name;
@@ -133,6 +134,12 @@ public final class RouteMesh {
             return this;
         }
 
+        /** What it goes on to another peer for, as proxy_next_upstream has it. */
+        public Node retry(String conditions) {
+            retry = conditions;
+            return this;
+        }
+
         /** Writes its configuration and starts it. */
         public Node start() {
             configure();
@@ -184,14 +191,14 @@ public final class RouteMesh {
                             %s
                             proxy_set_header CDN-Loop $atoll_cdn_loop;
                             proxy_connect_timeout 1s;
-                            proxy_next_upstream error timeout http_502;
+                            proxy_next_upstream %s;
                             proxy_cache c;
                             proxy_cache_key %s;
                             %s
                             proxy_cache_valid 200 206 1h;
                             proxy_no_cache $atoll_no_store;
                             proxy_hide_header Cache-Status;
-                            add_header Cache-Status $atoll_cache_status;
+                            add_header Cache-Status $atoll_cache_status always;
                             proxy_hide_header X-Upstream;
                             proxy_hide_header X-Role;
                             add_header X-Upstream $upstream_addr;
@@ -200,7 +207,7 @@ public final class RouteMesh {
                     }
                     """.formatted(secret == null ? "" : "atoll_secret " + scene.file("secret") + ";", http,
                     key, edgeTier == null ? servers(edges) : edgeTier, key, shieldTier == null ? servers(shields) : shieldTier,
-                    originServer(), route, server(), server, address, step, key, caching));
+                    originServer(), route, server(), server, address, step, retry, key, caching));
         }
     }
 

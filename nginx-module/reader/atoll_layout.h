@@ -12,12 +12,15 @@ _Static_assert(sizeof(_Atomic uint64_t) == 8 && sizeof(_Atomic uint32_t) == 4, "
 
 #define ATOLL_LAYOUT_VERSION UINT32_C(0x00010000)
 #define ATOLL_LAYOUT_VERSION_TEXT "1.0.0"
-#define ATOLL_LAYOUT_FINGERPRINT UINT32_C(0x98b4c3a9)
+#define ATOLL_LAYOUT_FINGERPRINT UINT32_C(0x40900f4f)
 #define ATOLL_MAGIC UINT64_C(0x314c4c4f5441000a) /* first word of a zone file */
 #define ATOLL_READY UINT64_C(0x59444145525a544c) /* the ready word of a zone that is whole */
 #define ATOLL_REQUEST_MAGIC UINT64_C(0x51524c4c4f54410a) /* first word of a compile request */
 #define ATOLL_FOREVER UINT64_C(0xffffffffffffffff) /* a lease that never ends */
 #define ATOLL_POINTS_PER_WEIGHT UINT32_C(160) /* ring points of one server for each unit of weight (nginx: hash consistent) */
+#define ATOLL_MAGLEV_ENTRIES UINT32_C(65537) /* entries of a Maglev table: points of one ring at most, a prime */
+#define ATOLL_BOUND_LEAST UINT32_C(101) /* bound_percent, at least */
+#define ATOLL_BOUND_MOST UINT32_C(1000) /* bound_percent, at most */
 #define ATOLL_CACHE_LINE UINT32_C(64) /* bytes */
 #define ATOLL_UPSTREAM_CAPACITY UINT32_C(64) /* upstreams in one zone */
 #define ATOLL_ROW_CAPACITY UINT32_C(64) /* worker processes that can be counted at the same time */
@@ -87,6 +90,13 @@ enum {
     ATOLL_RING_PRIMARY = 0, /* servers without `backup` */
     ATOLL_RING_BACKUPS = 1, /* servers with `backup`: asked when no primary is eligible or left */
     ATOLL_RING_COUNT_ = 2
+};
+
+/* How the points of an upstream's rings are placed. */
+enum {
+    ATOLL_METHOD_KETAMA = 0, /* weight x POINTS_PER_WEIGHT points for each server, as nginx's hash consistent */
+    ATOLL_METHOD_MAGLEV = 1, /* a Maglev table of MAGLEV_ENTRIES entries, a point at the end of each run of equal ones */
+    ATOLL_METHOD_COUNT_ = 2
 };
 
 /* First bytes of the zone file. */
@@ -195,10 +205,12 @@ typedef struct {
     uint8_t probe_match[256]; /* bytes that the first 64 KiB of the body must contain */
     uint8_t probe_host[256]; /* Host header and TLS server name */
     uint32_t replicas; /* owners of a hot key at most, 2 to REPLICAS_LIMIT; 0: each key has one */
+    uint32_t method; /* method */
+    uint32_t bound_percent; /* bounded load: a peer's fair share of the requests in flight x this is its bound; 101-1000; 0 off */
     uint32_t file_line; /* line of the upstream in nginx.conf, for messages */
     uint32_t file_length; /* bytes of file */
     uint8_t file[256]; /* path of the nginx.conf that declares it */
-    uint8_t reserved_1604[444];
+    uint8_t reserved_1612[436];
 } atoll_upstream_record_t;
 
 _Static_assert(offsetof(atoll_upstream_record_t, published) == 0, "upstream.published");
@@ -227,10 +239,12 @@ _Static_assert(offsetof(atoll_upstream_record_t, probe_uri) == 312, "upstream.pr
 _Static_assert(offsetof(atoll_upstream_record_t, probe_match) == 824, "upstream.probe_match");
 _Static_assert(offsetof(atoll_upstream_record_t, probe_host) == 1080, "upstream.probe_host");
 _Static_assert(offsetof(atoll_upstream_record_t, replicas) == 1336, "upstream.replicas");
-_Static_assert(offsetof(atoll_upstream_record_t, file_line) == 1340, "upstream.file_line");
-_Static_assert(offsetof(atoll_upstream_record_t, file_length) == 1344, "upstream.file_length");
-_Static_assert(offsetof(atoll_upstream_record_t, file) == 1348, "upstream.file");
-_Static_assert(offsetof(atoll_upstream_record_t, reserved_1604) == 1604, "upstream.reserved_1604");
+_Static_assert(offsetof(atoll_upstream_record_t, method) == 1340, "upstream.method");
+_Static_assert(offsetof(atoll_upstream_record_t, bound_percent) == 1344, "upstream.bound_percent");
+_Static_assert(offsetof(atoll_upstream_record_t, file_line) == 1348, "upstream.file_line");
+_Static_assert(offsetof(atoll_upstream_record_t, file_length) == 1352, "upstream.file_length");
+_Static_assert(offsetof(atoll_upstream_record_t, file) == 1356, "upstream.file");
+_Static_assert(offsetof(atoll_upstream_record_t, reserved_1612) == 1612, "upstream.reserved_1612");
 _Static_assert(sizeof(atoll_upstream_record_t) == 2048, "upstream");
 
 /* What changes about a peer, by slot. Hot: first line read for every request. */
@@ -325,16 +339,17 @@ _Static_assert(offsetof(atoll_row_record_t, reserved_200) == 200, "row.reserved_
 _Static_assert(offsetof(atoll_row_record_t, samples) == 256, "row.samples");
 _Static_assert(sizeof(atoll_row_record_t) == 2304, "row");
 
-/* What one worker counted for one upstream; only ever grows, also from one owner to the next. */
+/* What one worker counted for one upstream; all but inflight only ever grow, also from one owner to the next. */
 typedef struct {
     _Atomic uint64_t requests; /* requests that asked for a peer */
     _Atomic uint64_t picks; /* peers given, retries included */
     _Atomic uint64_t retries; /* picks after the first of a request */
     _Atomic uint64_t none; /* requests told that no peer is left */
-    _Atomic uint64_t passed; /* peers passed over because a reason stood, max_conns was reached, or a ramp left the key with the next */
+    _Atomic uint64_t passed; /* peers passed over because a reason stood, max_conns or the bound was reached, or a ramp left the key with the next */
     _Atomic uint64_t panics; /* picks made with the mass-failure guard on */
     _Atomic uint64_t failures; /* failed tries reported back */
-    uint8_t reserved_56[8];
+    _Atomic uint32_t inflight; /* requests at its peers now, counted while bound_percent is not 0; meaningless once the worker is dead */
+    _Atomic uint32_t bounded; /* picks that went past a peer at its bound; wraps */
 } atoll_row_upstream_record_t;
 
 _Static_assert(offsetof(atoll_row_upstream_record_t, requests) == 0, "row_upstream.requests");
@@ -344,7 +359,8 @@ _Static_assert(offsetof(atoll_row_upstream_record_t, none) == 24, "row_upstream.
 _Static_assert(offsetof(atoll_row_upstream_record_t, passed) == 32, "row_upstream.passed");
 _Static_assert(offsetof(atoll_row_upstream_record_t, panics) == 40, "row_upstream.panics");
 _Static_assert(offsetof(atoll_row_upstream_record_t, failures) == 48, "row_upstream.failures");
-_Static_assert(offsetof(atoll_row_upstream_record_t, reserved_56) == 56, "row_upstream.reserved_56");
+_Static_assert(offsetof(atoll_row_upstream_record_t, inflight) == 56, "row_upstream.inflight");
+_Static_assert(offsetof(atoll_row_upstream_record_t, bounded) == 60, "row_upstream.bounded");
 _Static_assert(sizeof(atoll_row_upstream_record_t) == 64, "row_upstream");
 
 /* What one worker counted for one slot. */
@@ -499,7 +515,7 @@ typedef struct {
     uint32_t name_length; /* bytes */
     uint32_t first_peer; /* index of its first compile_peer */
     uint32_t peer_count; /* primary and backup, in the order of nginx.conf */
-    uint32_t reserved; /* zero */
+    uint32_t method; /* method */
     uint64_t table_offset; /* to its table, a multiple of 64 */
     uint64_t table_length; /* bytes */
     uint8_t reserved_40[24];
@@ -509,7 +525,7 @@ _Static_assert(offsetof(atoll_compile_upstream_record_t, name_offset) == 0, "com
 _Static_assert(offsetof(atoll_compile_upstream_record_t, name_length) == 8, "compile_upstream.name_length");
 _Static_assert(offsetof(atoll_compile_upstream_record_t, first_peer) == 12, "compile_upstream.first_peer");
 _Static_assert(offsetof(atoll_compile_upstream_record_t, peer_count) == 16, "compile_upstream.peer_count");
-_Static_assert(offsetof(atoll_compile_upstream_record_t, reserved) == 20, "compile_upstream.reserved");
+_Static_assert(offsetof(atoll_compile_upstream_record_t, method) == 20, "compile_upstream.method");
 _Static_assert(offsetof(atoll_compile_upstream_record_t, table_offset) == 24, "compile_upstream.table_offset");
 _Static_assert(offsetof(atoll_compile_upstream_record_t, table_length) == 32, "compile_upstream.table_length");
 _Static_assert(offsetof(atoll_compile_upstream_record_t, reserved_40) == 40, "compile_upstream.reserved_40");

@@ -7,7 +7,7 @@ public final class ZoneLayout {
 
     public static final int VERSION = 0x00010000;
     /** Of the layout, texts aside. */
-    public static final int FINGERPRINT = 0x98b4c3a9;
+    public static final int FINGERPRINT = 0x40900f4f;
     /** first word of a zone file. */
     public static final long MAGIC = 0x314c4c4f5441000aL;
     /** the ready word of a zone that is whole. */
@@ -18,6 +18,12 @@ public final class ZoneLayout {
     public static final long FOREVER = 0xffffffffffffffffL;
     /** ring points of one server for each unit of weight (nginx: hash consistent). */
     public static final int POINTS_PER_WEIGHT = 160;
+    /** entries of a Maglev table: points of one ring at most, a prime. */
+    public static final int MAGLEV_ENTRIES = 65537;
+    /** bound_percent, at least. */
+    public static final int BOUND_LEAST = 101;
+    /** bound_percent, at most. */
+    public static final int BOUND_MOST = 1000;
     /** bytes. */
     public static final int CACHE_LINE = 64;
     /** upstreams in one zone. */
@@ -129,6 +135,16 @@ public final class ZoneLayout {
         public static final int PRIMARY = 0;
         /** servers with `backup`: asked when no primary is eligible or left. */
         public static final int BACKUPS = 1;
+    }
+
+    /** How the points of an upstream's rings are placed. */
+    public static final class Method {
+        private Method() {}
+
+        /** weight x POINTS_PER_WEIGHT points for each server, as nginx's hash consistent. */
+        public static final int KETAMA = 0;
+        /** a Maglev table of MAGLEV_ENTRIES entries, a point at the end of each run of equal ones. */
+        public static final int MAGLEV = 1;
     }
 
     /** First bytes of the zone file. */
@@ -261,12 +277,16 @@ public final class ZoneLayout {
         public static final int PROBE_HOST_ELEMENTS = 256;
         /** u32: owners of a hot key at most, 2 to REPLICAS_LIMIT; 0: each key has one. */
         public static final int REPLICAS = 1336;
+        /** u32: method. */
+        public static final int METHOD = 1340;
+        /** u32: bounded load: a peer's fair share of the requests in flight x this is its bound; 101-1000; 0 off. */
+        public static final int BOUND_PERCENT = 1344;
         /** u32: line of the upstream in nginx.conf, for messages. */
-        public static final int FILE_LINE = 1340;
+        public static final int FILE_LINE = 1348;
         /** u32: bytes of file. */
-        public static final int FILE_LENGTH = 1344;
+        public static final int FILE_LENGTH = 1352;
         /** u8[256]: path of the nginx.conf that declares it. */
-        public static final int FILE = 1348;
+        public static final int FILE = 1356;
         public static final int FILE_ELEMENTS = 256;
     }
 
@@ -358,7 +378,7 @@ public final class ZoneLayout {
         public static final int SAMPLES_ELEMENTS = 256;
     }
 
-    /** What one worker counted for one upstream; only ever grows, also from one owner to the next. */
+    /** What one worker counted for one upstream; all but inflight only ever grow, also from one owner to the next. */
     public static final class RowUpstreamRecord {
         private RowUpstreamRecord() {}
 
@@ -371,12 +391,16 @@ public final class ZoneLayout {
         public static final int RETRIES = 16;
         /** atomic u64: requests told that no peer is left. */
         public static final int NONE = 24;
-        /** atomic u64: peers passed over because a reason stood, max_conns was reached, or a ramp left the key with the next. */
+        /** atomic u64: peers passed over because a reason stood, max_conns or the bound was reached, or a ramp left the key with the next. */
         public static final int PASSED = 32;
         /** atomic u64: picks made with the mass-failure guard on. */
         public static final int PANICS = 40;
         /** atomic u64: failed tries reported back. */
         public static final int FAILURES = 48;
+        /** atomic u32: requests at its peers now, counted while bound_percent is not 0; meaningless once the worker is dead. */
+        public static final int INFLIGHT = 56;
+        /** atomic u32: picks that went past a peer at its bound; wraps. */
+        public static final int BOUNDED = 60;
     }
 
     /** What one worker counted for one slot. */
@@ -550,8 +574,8 @@ public final class ZoneLayout {
         public static final int FIRST_PEER = 12;
         /** u32: primary and backup, in the order of nginx.conf. */
         public static final int PEER_COUNT = 16;
-        /** u32: zero. */
-        public static final int RESERVED = 20;
+        /** u32: method. */
+        public static final int METHOD = 20;
         /** u64: to its table, a multiple of 64. */
         public static final int TABLE_OFFSET = 24;
         /** u64: bytes. */

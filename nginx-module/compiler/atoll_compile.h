@@ -31,8 +31,8 @@ typedef struct {
 } atoll_compile_region_t;
 
 /*
- * Maps a region for that many upstreams, peers, bytes of names, and points in all (160 x weight each). The pages come
- * when they are touched. 0, or -1 (errno).
+ * Maps a region for that many upstreams, peers, bytes of names, and points in all (160 x weight each; for an upstream
+ * with maglev, ATOLL_MAGLEV_ENTRIES for each ring). The pages come when they are touched. 0, or -1 (errno).
  */
 int atoll_compile_region_open(atoll_compile_region_t *region, uint32_t upstreams, uint32_t peers, size_t names,
                               uint64_t points);

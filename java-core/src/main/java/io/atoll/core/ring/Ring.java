@@ -7,10 +7,10 @@ import java.util.HashMap;
 import java.util.Map;
 
 /**
- * The points of one ring, identical to those of nginx's {@code hash KEY consistent}
- * ({@code ngx_http_upstream_init_chash}), with a bucket index over the top bits of their hashes.
+ * The points of one ring, with a bucket index over the top bits of their hashes. The points are those of nginx's
+ * {@code hash KEY consistent} ({@code ngx_http_upstream_init_chash}), or a {@linkplain Maglev Maglev table}.
  *
- * <p>Each server gives {@code weight × 160} points: a chain of CRC-32 values, each over host, a zero byte, port and the
+ * <p>nginx's: each server gives {@code weight × 160} points: a chain of CRC-32 values, each over host, a zero byte, port and the
  * value before. A name that is added again (another address of it) gives the points of its name again; of equal hashes
  * the one that was added first stays. The servers of one name form a <em>group</em>, numbered in the order of first
  * appearance. Immutable; there is a bucket for each {@value #POINTS_PER_BUCKET} points or fewer, a power of two in all: a
@@ -118,6 +118,7 @@ public final class Ring {
 
     /** Collects servers, then builds their ring. One thread. */
     public static final class Builder {
+        private final boolean maglev;
         private final Map<String, Integer> groups = new HashMap<>();
         private String[] names = new String[16];
         private int[] base = new int[16];
@@ -126,11 +127,22 @@ public final class Ring {
         private long[] points = new long[16 * ZoneLayout.POINTS_PER_WEIGHT];
         private int count;
 
-        /** A builder without servers. */
-        public Builder() {}
+        /** A builder of nginx's ring, without servers. */
+        public Builder() {
+            this(ZoneLayout.Method.KETAMA);
+        }
 
         /**
-         * Adds a server, or another address of one, and returns its group.
+         * A builder without servers.
+         *
+         * @param method one of {@code ZoneLayout.Method}
+         */
+        public Builder(int method) {
+            maglev = method == ZoneLayout.Method.MAGLEV;
+        }
+
+        /**
+         * Adds a server, or another address of one, and returns its group. A server has the largest weight of its addresses.
          *
          * @param server as in {@code server NAME}: its bytes place its points
          * @param weight 1 or more
@@ -143,6 +155,10 @@ public final class Ring {
             }
             Integer known = groups.get(name);
             int group = known == null ? newGroup(name, server) : known;
+            if (maglev) {
+                weights[group] = Math.max(weights[group], weight);
+                return group;
+            }
             // Points that the name has already would be dropped as equal: only those of a larger weight are new.
             long fresh = (long) (weight - weights[group]) * ZoneLayout.POINTS_PER_WEIGHT;
             if (fresh > 0) {
@@ -159,6 +175,10 @@ public final class Ring {
 
         private int newGroup(String name, byte[] server) {
             int group = groups.size();
+            if (maglev && group == Maglev.ENTRIES) {
+                throw new IllegalArgumentException("server \"" + name + "\": a maglev table has entries for up to "
+                        + Maglev.ENTRIES + " servers; take ketama");
+            }
             if (group == names.length) {
                 names = Arrays.copyOf(names, group * 2);
                 base = Arrays.copyOf(base, group * 2);
@@ -189,11 +209,13 @@ public final class Ring {
 
         /** The ring of the servers added so far; without any, an empty one. */
         public Ring build() {
-            long[] sorted = dropEqual(sort(Arrays.copyOf(points, count)));
+            int groupCount = groups.size();
+            long[] sorted = maglev && groupCount > 0
+                    ? Maglev.points(Arrays.copyOf(names, groupCount), Arrays.copyOf(weights, groupCount))
+                    : dropEqual(sort(Arrays.copyOf(points, count)));
             int wanted = (sorted.length + POINTS_PER_BUCKET - 1) / POINTS_PER_BUCKET;
             int bits = Math.min(MAX_BUCKET_BITS, Math.max(1, 32 - Integer.numberOfLeadingZeros(wanted - 1)));
             int shift = 32 - (sorted.length == 0 ? 1 : bits);
-            int groupCount = groups.size();
             return new Ring(sorted, index(sorted, shift), shift, shares(sorted, groupCount), Arrays.copyOf(names, groupCount));
         }
     }

@@ -22,8 +22,17 @@ import java.util.List;
  * }</pre>
  */
 public record CompileRequest(List<Upstream> upstreams) {
-    /** An upstream with its peers, primary and backup, in the order of nginx.conf. */
-    public record Upstream(String name, List<Peer> peers) {}
+    /**
+     * An upstream with its peers, primary and backup, in the order of nginx.conf.
+     *
+     * @param method one of {@code ZoneLayout.Method}
+     */
+    public record Upstream(String name, List<Peer> peers, int method) {
+        /** An upstream with nginx's ring. */
+        public Upstream(String name, List<Peer> peers) {
+            this(name, peers, ZoneLayout.Method.KETAMA);
+        }
+    }
 
     /** One address of a server; see layout record {@code compile_peer}. */
     public record Peer(String server, int weight, int maxConns, int maxFails, int failTimeoutMs, int flags) {
@@ -48,8 +57,10 @@ public record CompileRequest(List<Upstream> upstreams) {
         long points = 0;
         int peers = 0;
         for (Upstream upstream : upstreams) {
+            boolean maglev = upstream.method() == ZoneLayout.Method.MAGLEV;
+            points += maglev ? 2L * ZoneLayout.MAGLEV_ENTRIES : 0;
             for (Peer peer : upstream.peers()) {
-                points += (long) Math.max(peer.weight(), 0) * ZoneLayout.POINTS_PER_WEIGHT;
+                points += maglev ? 0 : (long) Math.max(peer.weight(), 0) * ZoneLayout.POINTS_PER_WEIGHT;
                 peers++;
             }
         }
@@ -88,6 +99,7 @@ public record CompileRequest(List<Upstream> upstreams) {
                     namesOffset, names, upstream.name());
             region.putInt(record + CompileUpstreamRecord.FIRST_PEER, first);
             region.putInt(record + CompileUpstreamRecord.PEER_COUNT, upstream.peers().size());
+            region.putInt(record + CompileUpstreamRecord.METHOD, upstream.method());
             for (Peer peer : upstream.peers()) {
                 putPeer(region, peersOffset + first++ * CompilePeerRecord.SIZE, namesOffset, names, peer);
             }

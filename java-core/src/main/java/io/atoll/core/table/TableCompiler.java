@@ -47,7 +47,7 @@ public final class TableCompiler {
      *
      * @param upstreams tables
      * @param peers addresses, over all upstreams
-     * @param points {@code weight × 160} for each address, over all upstreams
+     * @param points {@code weight × 160} for each address, or {@code MAGLEV_ENTRIES} for each ring, over all upstreams
      */
     public static long roomFor(int upstreams, int peers, long points) {
         return upstreams * 1024L + peers * 48L + points * 16L;
@@ -158,7 +158,12 @@ public final class TableCompiler {
             throw new CompileException("upstream \"" + upstream + "\": peers " + first + " to " + (first + count - 1)
                     + " of a request that has " + peerCount + ", expected 1 or more of them");
         }
-        Ring.Builder[] rings = {new Ring.Builder(), new Ring.Builder()};
+        int method = region.getInt(record + CompileUpstreamRecord.METHOD);
+        if (method != ZoneLayout.Method.KETAMA && method != ZoneLayout.Method.MAGLEV) {
+            throw new CompileException("upstream \"" + upstream + "\": method is " + Integer.toUnsignedString(method)
+                    + ", expected 0 (ketama) or 1 (maglev)");
+        }
+        Ring.Builder[] rings = {new Ring.Builder(method), new Ring.Builder(method)};
         TablePlan plan = new TablePlan((int) count);
         int from = peersOffset + (int) first * CompilePeerRecord.SIZE;
         boolean honoured = leavesPrimary(from, (int) count);

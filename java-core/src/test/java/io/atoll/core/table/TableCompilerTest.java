@@ -144,6 +144,37 @@ class TableCompilerTest {
     }
 
     @Test
+    void shouldCompileMaglevTablesOfEveryKindOfPool() {
+        long seed = System.nanoTime();
+        System.out.println("TableCompilerTest.shouldCompileMaglevTablesOfEveryKindOfPool seed " + seed);
+        RandomUpstreams upstreams = new RandomUpstreams(seed);
+        for (int i = 0; i < 20; i++) {
+            Upstream ketama = upstreams.next(30);
+            Upstream maglev = new Upstream(ketama.name(), ketama.peers(), ZoneLayout.Method.MAGLEV);
+            Table rings = Table.open(RandomUpstreams.table(ketama));
+            Table table = Table.open(RandomUpstreams.table(maglev));
+            assertEquals(rings.peerCount(), table.peerCount());
+            for (int peer = 0; peer < table.peerCount(); peer++) {
+                assertEquals(rings.source(peer), table.source(peer));
+                assertEquals(rings.group(peer), table.group(peer));
+                assertEquals(rings.flags(peer), table.flags(peer));
+            }
+            for (int ring = PRIMARY; ring <= BACKUPS; ring++) {
+                int points = table.pointCount(ring);
+                assertTrue(points <= ZoneLayout.MAGLEV_ENTRIES && points >= table.ringGroups(ring), points + " points");
+                assertTrue(points == 0 || table.pointHash(ring, points - 1) == -1, "the last entry ends with the hashes");
+            }
+        }
+    }
+
+    @Test
+    void shouldRefuseAMethodThatItDoesNotKnow() {
+        ByteBuffer region = region(new Peer("a"));
+        region.putInt((int) region.getLong(CompileRequestRecord.UPSTREAMS_OFFSET) + CompileUpstreamRecord.METHOD, 2);
+        assertTrue(failure(region).contains("\"pool\": method is 2, expected 0 (ketama) or 1 (maglev)"));
+    }
+
+    @Test
     void shouldCompileManyUpstreamsEachOnItsCacheLine() {
         RandomUpstreams upstreams = new RandomUpstreams(5);
         List<Upstream> all = new ArrayList<>();

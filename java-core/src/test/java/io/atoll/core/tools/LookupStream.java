@@ -1,5 +1,6 @@
 package io.atoll.core.tools;
 
+import io.atoll.core.table.CompileRequest.Upstream;
 import io.atoll.core.table.Table;
 import io.atoll.core.zone.ZoneLayout;
 import java.io.BufferedOutputStream;
@@ -50,8 +51,11 @@ public final class LookupStream {
     static void write(OutputStream out, long seed, int tables, int keys) throws IOException {
         RandomUpstreams upstreams = new RandomUpstreams(seed);
         for (int i = 0; i < tables; i++) {
-            // Mostly small pools, where wrapping and exhaustion happen; a large one now and then.
-            ByteBuffer bytes = RandomUpstreams.table(upstreams.next(i % 10 == 9 ? 300 : 12));
+            // Mostly small pools, where wrapping and exhaustion happen; a large one and a Maglev table now and then.
+            Upstream upstream = upstreams.next(i % 10 == 9 ? 300 : 12);
+            boolean maglev = i % 40 == 7;
+            ByteBuffer bytes = RandomUpstreams.table(
+                    maglev ? new Upstream(upstream.name(), upstream.peers(), ZoneLayout.Method.MAGLEV) : upstream);
             Table table = Table.open(bytes);
             byte[] content = new byte[bytes.limit()];
             bytes.get(0, content);

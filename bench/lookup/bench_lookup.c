@@ -4,6 +4,8 @@
  *
  *   bench_lookup {search,pick} PEERS                nanoseconds of processor time, stock and Atoll in turns; one line:
  *                                                   median, least and most of stock, then of Atoll
+ *   bench_lookup bound PEERS WORKERS                the same of Atoll's pick without a bound, then with bound=1.25, over so
+ *                                                   many rows with an owner
  *   bench_lookup {stock,atoll}-WHAT PEERS COUNT     runs COUNT of them, for callgrind (function measured())
  *
  * Keys are random, not a list that branch prediction could learn, and each depends on the result before, as no two requests
@@ -82,6 +84,20 @@ atoll_pick_one(uint32_t hash)
 }
 
 
+/* The same with bound=1.25: the requests in flight of all workers are summed up. */
+static uint32_t
+bound_pick(uint32_t hash)
+{
+    uint32_t slot;
+
+    balancer.bound_percent = 125;
+    slot = atoll_pick_one(hash);
+    balancer.bound_percent = 0;
+
+    return slot;
+}
+
+
 static const struct {
     const char  *name;
     uint32_t   (*run)(uint32_t hash);
@@ -113,7 +129,7 @@ set_up(uint32_t count)
     tried = malloc(tried_size);
 
     table = fixture_compile_groups(peers, count, groups);
-    fixture_open(&fixture, 1, count, 4, table->length);
+    fixture_open(&fixture, 1, count, ATOLL_ROW_CAPACITY, table->length);
     fixture_upstream(&fixture, 0, "pool");
 
     for (uint32_t i = 0; i < count; i++) {
@@ -241,6 +257,20 @@ main(int argc, char **argv)
         return 0;
     }
 
+    if (argc == 4 && strcmp(argv[1], "bound") == 0) {
+        set_up((uint32_t) strtoul(argv[2], NULL, 10));
+
+        for (uint32_t i = 0; i < strtoul(argv[3], NULL, 10) && i < fixture.zone.row_count; i++) {
+            atoll_zone_row(&fixture.zone, i).head->pid = i + 1;
+        }
+
+        sides[0] = atoll_pick_one;
+        sides[1] = bound_pick;
+        take_turns(sides);
+
+        return 0;
+    }
+
     if (argc == 4 && (sides[0] = find("", argv[1])) != NULL) {
         set_up((uint32_t) strtoul(argv[2], NULL, 10));
         measured(sides[0], strtoull(argv[3], NULL, 10));
@@ -248,7 +278,8 @@ main(int argc, char **argv)
         return 0;
     }
 
-    fprintf(stderr, "usage: bench_lookup {search,pick} PEERS | bench_lookup {stock,atoll}-{search,pick} PEERS COUNT\n");
+    fprintf(stderr, "usage: bench_lookup {search,pick} PEERS | bench_lookup bound PEERS WORKERS | "
+            "bench_lookup {stock,atoll}-{search,pick} PEERS COUNT\n");
 
     return 2;
 }

@@ -15,6 +15,7 @@
 
 static int balancer_update(atoll_balancer_t *balancer, uint64_t published) RARELY;
 static int balancer_take(atoll_balancer_t *balancer, const atoll_table_t *table);
+static uint32_t bound_of(const atoll_upstream_record_t *record);
 static int balancer_is_named(const atoll_balancer_t *balancer);
 static int balancer_reserve(atoll_balancer_t *balancer, uint32_t peer_count);
 static atoll_peer_t *balancer_meet(atoll_balancer_t *balancer, uint32_t slot);
@@ -26,6 +27,7 @@ static atoll_peer_t *first_choice(const atoll_balancer_t *balancer, uint32_t has
 static int pick_by_search(atoll_balancer_t *balancer, atoll_walk_t *walk, uint64_t now) RARELY;
 static void give_first(const atoll_balancer_t *balancer, atoll_walk_t *walk, atoll_peer_t *peer);
 static void give(atoll_balancer_t *balancer, atoll_walk_t *walk, atoll_peer_t *peer);
+static void count_at_upstream(const atoll_balancer_t *balancer, atoll_walk_t *walk);
 static int walk_reserve(atoll_walk_t *walk);
 static void done_failed(atoll_balancer_t *balancer, const atoll_walk_t *walk, atoll_peer_t *peer, uint64_t now) RARELY;
 static void peer_failed(atoll_peer_t *peer, atoll_peer_state_record_t *state, uint64_t now);
@@ -129,10 +131,22 @@ balancer_take(atoll_balancer_t *balancer, const atoll_table_t *table)
     balancer->panic_percent = atoll_read32(&record->panic_percent);
     balancer->replicas = atoll_read32(&record->replicas);
     balancer->hot = balancer->replicas > 1 && !table->single ? &balancer->zone->hot_sets[balancer->upstream] : NULL;
+    balancer->bound_percent = bound_of(record);
     balancer->guard_checked_ms = 0;
+    balancer->bound_checked_ms = 0;
     balancer->usable = 1;
 
     return 1;
+}
+
+
+/* What no nginx.conf gives is off. */
+static uint32_t
+bound_of(const atoll_upstream_record_t *record)
+{
+    uint32_t percent = atoll_read32(&record->bound_percent);
+
+    return percent >= ATOLL_BOUND_LEAST && percent <= ATOLL_BOUND_MOST ? percent : 0;
 }
 
 
@@ -337,7 +351,7 @@ atoll_walk_init(atoll_walk_t *walk, uint32_t hash, int keyed)
     walk->unguarded = 0;
     walk->owner_only = 0;
     walk->asked = 0;
-    walk->counted = 0;
+    walk->counted = ATOLL_COUNTED_NOWHERE;
 }
 
 
@@ -356,10 +370,11 @@ atoll_pick(atoll_balancer_t *balancer, atoll_walk_t *walk, uint64_t now_ms)
 
             if (peer != NULL) {
                 give_first(balancer, walk, peer);
+                count_at_upstream(balancer, walk);
                 return ATOLL_PICK_OK;
             }
 
-            peer = first_choice(balancer, walk->hash, now_ms, &walk->point);
+            peer = balancer->bound_percent == 0 ? first_choice(balancer, walk->hash, now_ms, &walk->point) : NULL;
 
             if (peer != NULL && atoll_table_is_current(&balancer->table)) {
                 give_first(balancer, walk, peer);
@@ -372,17 +387,20 @@ atoll_pick(atoll_balancer_t *balancer, atoll_walk_t *walk, uint64_t now_ms)
 }
 
 
-/* Samples the key; the peer when it is hot. */
+/* Samples the key; the peer when it is hot. One at its bound leaves the key to the search. */
 static inline atoll_peer_t *
 hot_choice(atoll_balancer_t *balancer, atoll_walk_t *walk, uint64_t now)
 {
-    uint32_t replicas;
+    uint32_t       replicas;
+    atoll_peer_t  *peer;
 
     atoll_sample(&balancer->row, balancer->upstream, walk->hash);
 
     replicas = atoll_hot_replicas(balancer->hot, walk->hash, now);
 
-    return replicas > 1 ? atoll_hot_pick(balancer, walk, replicas, now) : NULL;
+    peer = replicas > 1 ? atoll_hot_pick(balancer, walk, replicas, now) : NULL;
+
+    return peer == NULL || atoll_walk_admits(balancer, walk, peer, now) ? peer : NULL;
 }
 
 
@@ -474,6 +492,7 @@ pick_by_search(atoll_balancer_t *balancer, atoll_walk_t *walk, uint64_t now)
         }
 
         atoll_add(counters->panics, search.guarded);
+        atoll_add(counters->bounded, search.bounded && search.over);
         give(balancer, walk, peer);
 
         return ATOLL_PICK_OK;
@@ -498,7 +517,7 @@ give_first(const atoll_balancer_t *balancer, atoll_walk_t *walk, atoll_peer_t *p
     walk->tried_count = 1;
     walk->tried_inline[0] = peer->slot;
     walk->asked = 1;
-    walk->counted = 1;
+    walk->counted = ATOLL_COUNTED_AT_PEER;
 
     atoll_add(counters->requests, 1);
     atoll_add(counters->picks, 1);
@@ -524,11 +543,25 @@ give(atoll_balancer_t *balancer, atoll_walk_t *walk, atoll_peer_t *peer)
         atoll_add(counters->retries, 1);
     }
 
-    walk->counted = atoll_peer_is_present(peer, &balancer->zone->states[peer->slot]);
+    walk->counted = ATOLL_COUNTED_NOWHERE;
 
-    if (walk->counted) {
+    if (atoll_peer_is_present(peer, &balancer->zone->states[peer->slot])) {
         atoll_add(at_peer->inflight, 1);
         atoll_add(at_peer->picks, 1);
+        walk->counted = ATOLL_COUNTED_AT_PEER;
+
+        count_at_upstream(balancer, walk);
+    }
+}
+
+
+/* Only for the bound: others do without the word. */
+static inline void
+count_at_upstream(const atoll_balancer_t *balancer, atoll_walk_t *walk)
+{
+    if (balancer->bound_percent != 0) {
+        atoll_add(balancer->row.upstreams[balancer->upstream].inflight, 1);
+        walk->counted = ATOLL_COUNTED_AT_UPSTREAM;
     }
 }
 
@@ -556,10 +589,19 @@ walk_reserve(atoll_walk_t *walk)
 }
 
 
+/* Never below 0, whatever the zone says. */
+static inline void
+count_out(_Atomic uint32_t *word)
+{
+    uint32_t inflight = atoll_relaxed(*word);
+
+    atoll_set(*word, inflight != 0 ? inflight - 1 : 0);
+}
+
+
 void
 atoll_done(atoll_balancer_t *balancer, atoll_walk_t *walk, uint64_t now_ms, int failed)
 {
-    uint32_t                    inflight;
     atoll_peer_t               *peer = walk->peer;
     atoll_row_peer_record_t    *at_peer;
     atoll_peer_state_record_t  *state;
@@ -573,8 +615,11 @@ atoll_done(atoll_balancer_t *balancer, atoll_walk_t *walk, uint64_t now_ms, int 
     state = &balancer->zone->states[peer->slot];
 
     if (walk->counted) {
-        inflight = atoll_relaxed(at_peer->inflight);
-        atoll_set(at_peer->inflight, inflight != 0 ? inflight - 1 : 0);
+        count_out(&at_peer->inflight);
+
+        if (walk->counted == ATOLL_COUNTED_AT_UPSTREAM) {
+            count_out(&balancer->row.upstreams[balancer->upstream].inflight);
+        }
     }
 
     if (failed) {

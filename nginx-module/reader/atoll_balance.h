@@ -8,6 +8,7 @@
  *   atoll_balance.c   the balancer and its tables; the first choice; counting
  *   atoll_walk.c      every other choice
  *   atoll_hot.c       the first choice for a hot key
+ *   atoll_bound.h     how much a peer of an upstream with bounded load may hold
  */
 #ifndef ATOLL_BALANCE_H
 #define ATOLL_BALANCE_H
@@ -69,6 +70,10 @@ typedef struct {
     uint32_t             replicas;       /* peers of a hot key at most */
     const atoll_hot_set_record_t  *hot;  /* NULL: no key of this upstream has more than one owner */
     uint32_t             random;         /* state, 0: not seeded */
+    uint32_t             bound_percent;  /* bounded load; 0 off */
+    uint32_t             bound_rows;     /* rows to sum up; this and the weights as of bound_checked_ms */
+    uint64_t             bound_weight[ATOLL_RING_COUNT_]; /* of the peers in traffic, by ring */
+    uint64_t             bound_checked_ms; /* 0: not for this table */
     uint64_t             looks;          /* at peers that were not simply the first choice */
 } atoll_balancer_t;
 
@@ -89,10 +94,17 @@ typedef struct {
     int              owner_only;    /* also of a hot key: in a tier, where only the owner stores */
     int              keyed;         /* 0: the key is empty, weighted round robin as stock does */
     int              asked;         /* counted as a request */
-    int              counted;       /* peer is counted as in flight */
+    int              counted;       /* ATOLL_COUNTED_* */
     void          *(*allocate)(size_t size, void *data);   /* request memory, for more than ATOLL_TRIED_INLINE tries */
     void            *data;
 } atoll_walk_t;
+
+/* Where the peer of a walk is counted as in flight. */
+enum {
+    ATOLL_COUNTED_NOWHERE = 0,
+    ATOLL_COUNTED_AT_PEER,
+    ATOLL_COUNTED_AT_UPSTREAM  /* and at the peer: the upstream has a bound */
+};
 
 enum {
     ATOLL_PICK_OK = 0,
@@ -125,7 +137,8 @@ int atoll_pick(atoll_balancer_t *balancer, atoll_walk_t *walk, uint64_t now_ms);
 void atoll_done(atoll_balancer_t *balancer, atoll_walk_t *walk, uint64_t now_ms, int failed);
 
 /*
- * Who is asked first for a key now, without counting or changing anything: the owner among the eligible. NULL for none.
+ * Who is asked first for a key now, without counting or changing anything: the owner among the eligible, whatever its
+ * bound says. NULL for none.
  */
 const atoll_peer_t *atoll_owner(atoll_balancer_t *balancer, uint32_t hash, uint64_t now_ms, int unguarded);
 

@@ -1,8 +1,12 @@
 #include "atoll_walk.h"
 
+#include <string.h>
+
+#include "atoll_bound.h"
+
 /* Points walked in vain before each peer of the ring is looked at once. */
 #define VAIN_POINTS         32
-/* How long the guard holds before it is worked out again, milliseconds. */
+/* How long the guard and the weight in traffic hold before they are worked out again, milliseconds. */
 #define GUARD_INTERVAL_MS   50
 /* Spreads the hash of a key over the ramp, independent of its place on the ring (golden ratio, Knuth 6.4). */
 #define RAMP_MULTIPLIER     UINT32_C(0x9E3779B1)
@@ -20,6 +24,8 @@ typedef enum {
 } ramp_filter_t;
 
 static atoll_peer_t *search_rings(atoll_search_t *search);
+static atoll_peer_t *search_within_bounds(atoll_search_t *search, const atoll_ring_t *ring);
+static atoll_peer_t *search_peers(atoll_search_t *search, const atoll_ring_t *ring);
 static void search_begin(atoll_search_t *search);
 static atoll_peer_t *search_single(atoll_search_t *search);
 static atoll_peer_t *search_ring(atoll_search_t *search, const atoll_ring_t *ring);
@@ -33,8 +39,12 @@ static void move_weights(atoll_search_t *search, uint32_t first, uint32_t count,
 static int is_eligible(atoll_search_t *search, const atoll_peer_t *peer);
 static int is_any_eligible(atoll_search_t *search, const atoll_ring_t *ring, uint32_t except);
 static int is_tried(const atoll_walk_t *walk, uint32_t slot);
+static int is_within_bound(atoll_search_t *search, const atoll_peer_t *peer);
+static void bound_refresh(atoll_search_t *search);
+static uint64_t weight_in_traffic(const atoll_balancer_t *balancer, const atoll_peer_t *peer, uint64_t now);
 static int has_room(const atoll_balancer_t *balancer, const atoll_peer_t *peer);
 static int fits(const atoll_search_t *search, const atoll_peer_t *peer, ramp_filter_t filter);
+static int is_ramping(const atoll_balancer_t *balancer, const atoll_peer_t *peer, uint64_t now, uint64_t *elapsed);
 static int is_allowed(const atoll_balancer_t *balancer, const atoll_peer_t *peer, uint64_t now);
 static int is_well(const atoll_balancer_t *balancer, const atoll_peer_t *peer, uint64_t now);
 static int is_newly_guarded(const atoll_search_t *search);
@@ -70,19 +80,34 @@ atoll_search_next(atoll_search_t *search)
 }
 
 
+int
+atoll_walk_admits(atoll_balancer_t *balancer, atoll_walk_t *walk, const atoll_peer_t *peer, uint64_t now)
+{
+    atoll_search_t search;
+
+    if (balancer->bound_percent == 0) {
+        return 1;
+    }
+
+    memset(&search, 0, sizeof(search));
+    search.balancer = balancer;
+    search.walk = walk;
+    search.now = now;
+    search.bounded = 1;
+
+    return is_within_bound(&search, peer);
+}
+
+
 static atoll_peer_t *
 search_rings(atoll_search_t *search)
 {
-    int                   seen;
     atoll_walk_t         *walk = search->walk;
     atoll_peer_t         *peer;
-    const atoll_ring_t   *ring;
     const atoll_table_t  *table = &search->balancer->table;
 
     for ( ;; ) {
-        ring = &table->ring[walk->ring];
-
-        peer = walk->keyed ? search_ring(search, ring) : take(search, ring->first_peer, ring->peer_count, ANY, &seen);
+        peer = search_within_bounds(search, &table->ring[walk->ring]);
 
         if (peer != NULL || search->torn || walk->ring == ATOLL_RING_BACKUPS) {
             return peer;
@@ -91,6 +116,41 @@ search_rings(atoll_search_t *search)
         walk->ring = ATOLL_RING_BACKUPS;
         walk->point = atoll_ring_find(&table->ring[ATOLL_RING_BACKUPS], walk->hash);
     }
+}
+
+
+/* When each peer that is left in the ring is at its bound, none of them is bound. */
+static atoll_peer_t *
+search_within_bounds(atoll_search_t *search, const atoll_ring_t *ring)
+{
+    int            first = search->first;
+    uint32_t       point = search->walk->point;
+    atoll_peer_t  *peer;
+
+    search->over = 0;
+    search->bounded = search->balancer->bound_percent != 0 && !search->peek;
+
+    peer = search_peers(search, ring);
+
+    if (peer == NULL && search->over && !search->torn) {
+        search->bounded = 0;
+        search->first = first;
+        search->walk->point = point;
+
+        peer = search_peers(search, ring);
+    }
+
+    return peer;
+}
+
+
+static atoll_peer_t *
+search_peers(atoll_search_t *search, const atoll_ring_t *ring)
+{
+    int seen;
+
+    return search->walk->keyed ? search_ring(search, ring)
+                               : take(search, ring->first_peer, ring->peer_count, ANY, &seen);
 }
 
 
@@ -413,7 +473,8 @@ move_weights(atoll_search_t *search, uint32_t first, uint32_t count, ramp_filter
 static int
 is_eligible(atoll_search_t *search, const atoll_peer_t *peer)
 {
-    atoll_balancer_t *balancer = search->balancer;
+    int                well;
+    atoll_balancer_t  *balancer = search->balancer;
 
     if ((peer->flags & ATOLL_PEER_FLAG_DOWN) || is_tried(search->walk, peer->slot)) {
         return 0;
@@ -423,12 +484,10 @@ is_eligible(atoll_search_t *search, const atoll_peer_t *peer)
 
     if (is_allowed(balancer, peer, search->now) && has_room(balancer, peer)) {
 
-        if (is_well(balancer, peer, search->now)) {
-            return 1;
-        }
+        well = is_well(balancer, peer, search->now);
 
-        if (!search->walk->unguarded && is_guarded(balancer, search->now)) {
-            search->guarded = 1;
+        if ((well || (!search->walk->unguarded && is_guarded(balancer, search->now))) && is_within_bound(search, peer)) {
+            search->guarded |= !well;
             return 1;
         }
     }
@@ -474,6 +533,91 @@ is_tried(const atoll_walk_t *walk, uint32_t slot)
 }
 
 
+/* Asked last: only the bound may speak against the peer. */
+static int
+is_within_bound(atoll_search_t *search, const atoll_peer_t *peer)
+{
+    uint64_t           inflight;
+    unsigned           ring = peer->flags & ATOLL_PEER_FLAG_BACKUP ? ATOLL_RING_BACKUPS : ATOLL_RING_PRIMARY;
+    atoll_balancer_t  *balancer = search->balancer;
+
+    if (!search->bounded || !atoll_peer_is_present(peer, &balancer->zone->states[peer->slot])) {
+        return 1;
+    }
+
+    bound_refresh(search);
+    inflight = atoll_zone_inflight_of(balancer->zone, peer->slot, balancer->bound_rows);
+
+    if (balancer->row_outside) {
+        inflight += atoll_relaxed(balancer->row.peers[peer->slot].inflight);
+    }
+
+    if (atoll_bound_admits(balancer->bound_percent, inflight, search->inflight, (uint32_t) peer->weight,
+                           balancer->bound_weight[ring]))
+    {
+        return 1;
+    }
+
+    search->over = 1;
+
+    return 0;
+}
+
+
+/* The requests in flight are summed up once a search; who shares them, as the guard, every 50 ms. */
+static void
+bound_refresh(atoll_search_t *search)
+{
+    int                guard;
+    unsigned           ring;
+    uint64_t           now = search->now;
+    atoll_peer_t      *peer;
+    atoll_balancer_t  *balancer = search->balancer;
+
+    if (balancer->bound_checked_ms == 0 || now - balancer->bound_checked_ms >= GUARD_INTERVAL_MS) {
+        guard = !search->walk->unguarded && is_guarded(balancer, now);
+        balancer->bound_rows = atoll_zone_rows_claimed(balancer->zone);
+        balancer->bound_weight[ATOLL_RING_PRIMARY] = 0;
+        balancer->bound_weight[ATOLL_RING_BACKUPS] = 0;
+        balancer->bound_checked_ms = now;
+
+        for (uint32_t i = 0; i < balancer->table.peer_count; i++) {
+            peer = balancer->peers[i];
+            ring = i < balancer->table.ring[ATOLL_RING_PRIMARY].peer_count ? ATOLL_RING_PRIMARY : ATOLL_RING_BACKUPS;
+
+            if (is_allowed(balancer, peer, now) && (guard || is_well(balancer, peer, now))) {
+                balancer->bound_weight[ring] += weight_in_traffic(balancer, peer, now);
+            }
+        }
+    }
+
+    if (search->summed) {
+        return;
+    }
+
+    search->summed = 1;
+    search->inflight = atoll_zone_upstream_inflight(balancer->zone, balancer->upstream, balancer->bound_rows);
+
+    if (balancer->row_outside) {
+        search->inflight += atoll_relaxed(balancer->row.upstreams[balancer->upstream].inflight);
+    }
+}
+
+
+/* In a ramp, the part of its keys that the peer has taken over. */
+static uint64_t
+weight_in_traffic(const atoll_balancer_t *balancer, const atoll_peer_t *peer, uint64_t now)
+{
+    uint64_t elapsed, weight = (uint32_t) peer->weight;
+
+    if (!is_ramping(balancer, peer, now, &elapsed)) {
+        return weight;
+    }
+
+    return weight * elapsed / balancer->slow_start_ms;
+}
+
+
 /* Below max_conns, over all workers. */
 static int
 has_room(const atoll_balancer_t *balancer, const atoll_peer_t *peer)
@@ -497,23 +641,32 @@ has_room(const atoll_balancer_t *balancer, const atoll_peer_t *peer)
 static int
 fits(const atoll_search_t *search, const atoll_peer_t *peer, ramp_filter_t filter)
 {
-    uint64_t                          start, elapsed;
-    uint32_t                          slow_start = search->balancer->slow_start_ms;
-    const atoll_peer_state_record_t  *state = &search->balancer->zone->states[peer->slot];
+    uint64_t elapsed;
 
-    if (filter == ANY || slow_start == 0 || !atoll_peer_is_present(peer, state)) {
-        return 1;
-    }
-
-    start = atoll_relaxed(state->ramp_start_ms);
-    elapsed = search->now - start;
-
-    if (start == 0 || elapsed >= slow_start) {
+    if (filter == ANY || !is_ramping(search->balancer, peer, search->now, &elapsed)) {
         return 1;
     }
 
     return filter == ACCEPTING
-           && (uint64_t) (search->walk->hash * RAMP_MULTIPLIER) * slow_start < elapsed << 32;
+           && (uint64_t) (search->walk->hash * RAMP_MULTIPLIER) * search->balancer->slow_start_ms < elapsed << 32;
+}
+
+
+/* elapsed: since the ramp began, less than slow_start_ms. */
+static int
+is_ramping(const atoll_balancer_t *balancer, const atoll_peer_t *peer, uint64_t now, uint64_t *elapsed)
+{
+    uint64_t                          start;
+    const atoll_peer_state_record_t  *state = &balancer->zone->states[peer->slot];
+
+    if (balancer->slow_start_ms == 0 || !atoll_peer_is_present(peer, state)) {
+        return 0;
+    }
+
+    start = atoll_relaxed(state->ramp_start_ms);
+    *elapsed = now - start;
+
+    return start != 0 && *elapsed < balancer->slow_start_ms;
 }
 
 

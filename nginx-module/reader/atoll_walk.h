@@ -15,6 +15,10 @@ typedef struct {
     int                peek;       /* only asking: no trial is taken, no weight moved */
     int                torn;       /* set when the table changed meanwhile: the answer means nothing */
     int                guarded;    /* set when a reason was ignored for the guard's sake */
+    int                bounded;    /* bounds count: so it is until all peers of a ring are at theirs */
+    int                over;       /* set when a peer was passed over that only its bound speaks against */
+    int                summed;     /* inflight is */
+    uint64_t           inflight;   /* requests at all peers of the upstream */
     uint32_t           passed;     /* peers passed over */
 } atoll_search_t;
 
@@ -27,6 +31,9 @@ atoll_peer_t *atoll_search_next(atoll_search_t *search);
  * several they take turns. No trial is taken. Looks at REPLICA_LOOKS servers at most.
  */
 uint32_t atoll_search_replicas(atoll_search_t *search, uint32_t limit, atoll_peer_t **peers);
+
+/* 1 while the peer may take one more request for its bound, or the upstream has none. */
+int atoll_walk_admits(atoll_balancer_t *balancer, atoll_walk_t *walk, const atoll_peer_t *peer, uint64_t now);
 
 /* Words of the slot are about this peer (acquire). */
 static inline int

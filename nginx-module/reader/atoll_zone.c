@@ -309,14 +309,59 @@ row_take(atoll_row_record_t *head, uint64_t owner, uint64_t pid, uint64_t start,
 static void
 row_clear(const atoll_row_t *row, const atoll_zone_t *zone)
 {
+    for (uint32_t i = 0; i < zone->upstream_count; i++) {
+        atoll_set(row->upstreams[i].inflight, 0);
+    }
+
     for (uint32_t slot = 0; slot < zone->peer_count; slot++) {
         atoll_set(row->peers[slot].inflight, 0);
     }
 }
 
 
+uint32_t
+atoll_zone_rows_claimed(const atoll_zone_t *zone)
+{
+    uint32_t rows = zone->row_count;
+
+    while (rows > 0 && atoll_relaxed(atoll_zone_row(zone, rows - 1).head->pid) == 0) {
+        rows--;
+    }
+
+    return rows;
+}
+
+
+uint64_t
+atoll_zone_upstream_inflight(const atoll_zone_t *zone, uint32_t upstream, uint32_t rows)
+{
+    uint64_t              sum = 0;
+    size_t                offset;
+    const unsigned char  *row = zone->rows;
+
+    if (upstream >= zone->upstream_count) {
+        return 0;
+    }
+
+    offset = sizeof(atoll_row_record_t) + (size_t) upstream * sizeof(atoll_row_upstream_record_t);
+
+    for (uint32_t i = 0; i < rows && i < zone->row_count; i++, row += zone->row_size) {
+        sum += atoll_relaxed(((const atoll_row_upstream_record_t *) (row + offset))->inflight);
+    }
+
+    return sum;
+}
+
+
 uint64_t
 atoll_zone_inflight(const atoll_zone_t *zone, uint32_t slot)
+{
+    return atoll_zone_inflight_of(zone, slot, zone->row_count);
+}
+
+
+uint64_t
+atoll_zone_inflight_of(const atoll_zone_t *zone, uint32_t slot, uint32_t rows)
 {
     uint64_t                    sum = 0;
     const unsigned char        *row = zone->rows;
@@ -329,7 +374,7 @@ atoll_zone_inflight(const atoll_zone_t *zone, uint32_t slot)
     offset = sizeof(atoll_row_record_t) + (size_t) zone->upstream_count * sizeof(atoll_row_upstream_record_t)
              + (size_t) slot * sizeof(atoll_row_peer_record_t);
 
-    for (uint32_t i = 0; i < zone->row_count; i++, row += zone->row_size) {
+    for (uint32_t i = 0; i < rows && i < zone->row_count; i++, row += zone->row_size) {
         sum += atoll_relaxed(((const atoll_row_peer_record_t *) (row + offset))->inflight);
     }
 

@@ -67,7 +67,7 @@ atoll_row_t atoll_row_at(void *memory, uint32_t upstreams);
 /*
  * Gives the calling worker a row: a free one, or one whose owner is_alive() says is gone. Claimed with one
  * compare-and-set of the pid, so two workers never share a row. Counters carry on from the former owner; its in-flight
- * counts are set to 0. Also clears the in-flight counts of every other dead row, and frees it. Returns 1, or 0 when all
+ * counts, of peers and upstreams, are set to 0. Also clears the in-flight counts of every other dead row, and frees it. Returns 1, or 0 when all
  * rows are taken. A caller killed half-way leaves a row that the next claim finds dead.
  *
  * is_alive: is there a process of that pid which started at start? start 0: not known yet, any process of that pid counts.
@@ -77,5 +77,14 @@ int atoll_row_claim(atoll_row_t *row, const atoll_zone_t *zone, uint64_t pid, ui
 
 /* Requests at a slot over all rows. A row of a dead worker counts until a claim has cleared it. */
 uint64_t atoll_zone_inflight(const atoll_zone_t *zone, uint32_t slot);
+
+/* The same over the first so many rows. Cost: one load, of a line of its own, a row. */
+uint64_t atoll_zone_inflight_of(const atoll_zone_t *zone, uint32_t slot, uint32_t rows);
+
+/* Requests at the peers of an upstream that has a bound, over the first so many rows. Cost as above. */
+uint64_t atoll_zone_upstream_inflight(const atoll_zone_t *zone, uint32_t upstream, uint32_t rows);
+
+/* Rows up to the last one that has an owner, dead or alive: those behind it hold no counts. Cost: a load a free row. */
+uint32_t atoll_zone_rows_claimed(const atoll_zone_t *zone);
 
 #endif

@@ -311,6 +311,7 @@ add_upstream_counters(atoll_row_upstream_record_t *to, atoll_row_upstream_record
     ADD(to, from, passed);
     ADD(to, from, panics);
     ADD(to, from, failures);
+    ADD(to, from, bounded);
 }
 
 /* Sums the rows of the former file up into one of a dead worker, so that no total falls. */

@@ -130,13 +130,23 @@ shouldForgetWhatAllTheDeadHadInFlight(void)
     for (uint32_t i = 0; i < ROWS; i++) {
         row = atoll_zone_row(&fixture.zone, i);
         row.peers[2].inflight = 5;
+        row.upstreams[1].inflight = 7;
         row.head->pid = i == 3 ? (uint64_t) getppid() : dead_pid();
         row.head->start = start_of(row.head->pid);
     }
 
     CHECK_EQUAL(5 * ROWS, atoll_zone_inflight(&fixture.zone, 2));
+    CHECK_EQUAL(ROWS, atoll_zone_rows_claimed(&fixture.zone));
+    CHECK_EQUAL(7 * ROWS, atoll_zone_upstream_inflight(&fixture.zone, 1, ROWS));
+    CHECK_EQUAL(7 * ROWS, atoll_zone_upstream_inflight(&fixture.zone, 1, UINT32_MAX));
+    CHECK_EQUAL(0, atoll_zone_upstream_inflight(&fixture.zone, 2, ROWS));
+
     CHECK(claim(&row, (uint64_t) getpid()));
     CHECK_EQUAL(5, atoll_zone_inflight(&fixture.zone, 2));
+    CHECK_EQUAL(7, atoll_zone_upstream_inflight(&fixture.zone, 1, ROWS));
+    CHECK_EQUAL(4, atoll_zone_rows_claimed(&fixture.zone));
+    CHECK_EQUAL(0, atoll_zone_inflight_of(&fixture.zone, 2, 3));
+    CHECK_EQUAL(5, atoll_zone_inflight_of(&fixture.zone, 2, 4));
 
     for (uint32_t i = 0; i < ROWS; i++) {
         uint64_t owner = atoll_zone_row(&fixture.zone, i).head->pid;

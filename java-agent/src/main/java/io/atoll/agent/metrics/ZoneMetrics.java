@@ -63,9 +63,11 @@ final class ZoneMetrics {
         families.counter("atoll_upstream_none_total", "Requests told that no peer is left.", UPSTREAM, labels,
                 counters.none());
         families.counter("atoll_upstream_passed_total",
-                "Peers passed over for a reason, max_conns or a ramp.", UPSTREAM, labels, counters.passed());
+                "Peers passed over for a reason, max_conns, the bound or a ramp.", UPSTREAM, labels, counters.passed());
         families.counter("atoll_upstream_panics_total", "Picks made with the mass-failure guard on.", UPSTREAM, labels,
                 counters.panics());
+        families.counter("atoll_upstream_bounded_total", "Picks that went past a peer at its bound.", UPSTREAM, labels,
+                counters.bounded());
         families.counter("atoll_upstream_failures_total", "Failed tries.", UPSTREAM, labels, counters.failures());
         families.gauge("atoll_upstream_guard", "1 while the mass-failure guard is on.", UPSTREAM, labels,
                 upstream.guard() ? 1 : 0);

@@ -48,7 +48,8 @@ public record UpstreamView(String name, String declared, long epoch, int tableBy
      * @param passed   peers passed over
      * @param panics   picks made with the guard on
      * @param failures failed tries
+     * @param bounded  picks that went past a peer at its bound
      */
     public record Counters(long requests, long picks, long retries, long none, long passed, long panics,
-            long failures) {}
+            long failures, long bounded) {}
 }

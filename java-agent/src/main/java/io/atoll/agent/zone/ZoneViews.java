@@ -120,7 +120,7 @@ public final class ZoneViews {
                 pool.upstream().slowStartMs(), pool.upstream().panicPercent(), pool.isGuarded(zone, now),
                 probe(pool.upstream().probe()),
                 new Counters(counted.requests(), counted.picks(), counted.retries(), counted.none(), counted.passed(),
-                        counted.panics(), counted.failures()),
+                        counted.panics(), counted.failures(), counted.bounded()),
                 pool.upstream().replicas(), hot(pool), peers);
     }
 

@@ -2,7 +2,7 @@ package io.atoll.core.lookup;
 
 import io.atoll.core.zone.Reason;
 
-/** Peer words in plain arrays, for one thread. */
+/** Words of the peers of one upstream in plain arrays, for one thread. */
 public final class ArrayWords implements WorkerWords {
     private final long[] incarnation;
     private final long[][] reasons;
@@ -92,6 +92,15 @@ public final class ArrayWords implements WorkerWords {
     @Override
     public void addInflight(int slot, int n) {
         inflight[slot] += n;
+    }
+
+    @Override
+    public long upstreamInflight() {
+        long sum = 0;
+        for (long n : inflight) {
+            sum += n;
+        }
+        return sum;
     }
 
     @Override

@@ -20,9 +20,18 @@ public final class Balancer {
      * @param panicPercent {@code atoll_panic}, 0 off
      */
     public Balancer(Table table, WorkerWords words, int slowStartMs, int panicPercent) {
+        this(table, words, slowStartMs, panicPercent, 0);
+    }
+
+    /**
+     * The same with bounded load.
+     *
+     * @param boundPercent {@code bound=} of {@code atoll} in percent, 101 to 1000; 0 off
+     */
+    public Balancer(Table table, WorkerWords words, int slowStartMs, int panicPercent, int boundPercent) {
         this.table = table;
         this.words = words;
-        this.search = new Search(table, words, words, slowStartMs, panicPercent);
+        this.search = new Search(table, words, words, slowStartMs, panicPercent, boundPercent);
     }
 
     /** The next peer for a request, by index in the table; {@link Walk#NONE} when none is left. */

@@ -6,8 +6,8 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * Who is asked for a key, without asking: nothing is counted, no trial taken, no weight moved. Not thread-safe; cheap to
- * make. Twin: {@code atoll_owner}.
+ * Who is asked for a key, without asking: nothing is counted, no trial taken, no weight moved. Bounds do not count: the
+ * owner of a key is the same however busy it is. Not thread-safe; cheap to make. Twin: {@code atoll_owner}.
  */
 public final class Owners {
     private final Table table;
@@ -21,7 +21,7 @@ public final class Owners {
      */
     public Owners(Table table, PeerWords words, int slowStartMs, int panicPercent) {
         this.table = table;
-        this.search = new Search(table, words, null, slowStartMs, panicPercent);
+        this.search = new Search(table, words, null, slowStartMs, panicPercent, 0);
     }
 
     /** The peer that is asked first now, by index in the table; {@link Walk#NONE} when none is eligible. */

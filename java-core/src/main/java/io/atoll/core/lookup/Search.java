@@ -13,7 +13,7 @@ import io.atoll.core.zone.ZoneLayout.PeerFlag;
 final class Search {
     /** Points walked in vain before each peer of the ring is looked at once. */
     private static final int VAIN_POINTS = 32;
-    /** How long the guard holds before it is worked out again. */
+    /** How long the guard and the weight in traffic hold before they are worked out again. */
     private static final long GUARD_INTERVAL_MS = 50;
 
     /** Who may be taken among the eligible, by their ramp. */
@@ -30,29 +30,37 @@ final class Search {
     final WorkerWords worker;
     final int slowStartMs;
     final int panicPercent;
+    final int boundPercent;
     final long[] incarnations;
     final int[] effectiveWeight;
     private final long[] currentWeight;
     private boolean guard;
     private long guardCheckedMs;
+    private final long[] boundWeight = new long[2];
+    private long boundCheckedMs;
 
     // Of the present call.
     private Walk walk;
     private long now;
     private boolean first;
     private boolean seen;
+    private boolean bounded;
+    private boolean over;
+    private boolean summed;
+    private long inflight;
 
     /**
      * Over a table and the peers that its slots are now.
      *
      * @param worker the same words, to take trials and move weights; null: only asking
      */
-    Search(Table table, PeerWords words, WorkerWords worker, int slowStartMs, int panicPercent) {
+    Search(Table table, PeerWords words, WorkerWords worker, int slowStartMs, int panicPercent, int boundPercent) {
         this.table = table;
         this.words = words;
         this.worker = worker;
         this.slowStartMs = slowStartMs;
         this.panicPercent = panicPercent;
+        this.boundPercent = boundPercent;
         incarnations = new long[table.peerCount()];
         effectiveWeight = new int[table.peerCount()];
         currentWeight = new long[table.peerCount()];
@@ -67,6 +75,7 @@ final class Search {
         walk = ofWalk;
         now = nowMs;
         first = walk.picks == 0;
+        summed = false;
         walk.enter(table);
         if (table.isSingle()) {
             return isAllowed(0) && hasRoom(0) ? 0 : Walk.NONE;
@@ -80,16 +89,32 @@ final class Search {
     }
 
     private int searchRings() {
-        int peer = searchRing();
+        int peer = searchWithinBounds();
         if (peer == Walk.NONE && walk.ring == ZoneLayout.Ring.PRIMARY) {
             walk.ring = ZoneLayout.Ring.BACKUPS;
             walk.point = table.find(walk.ring, walk.hash);
-            peer = searchRing();
+            peer = searchWithinBounds();
         }
         return peer;
     }
 
-    private int searchRing() {
+    /** When each peer that is left in the ring is at its bound, none of them is bound. */
+    private int searchWithinBounds() {
+        boolean wasFirst = first;
+        int point = walk.point;
+        over = false;
+        bounded = boundPercent != 0 && worker != null;
+        int peer = searchPeers();
+        if (peer == Walk.NONE && over) {
+            bounded = false;
+            first = wasFirst;
+            walk.point = point;
+            peer = searchPeers();
+        }
+        return peer;
+    }
+
+    private int searchPeers() {
         if (table.ringPeers(walk.ring) == 0) {
             return Walk.NONE;
         }
@@ -215,7 +240,8 @@ final class Search {
 
     private boolean isEligible(int peer) {
         return (table.flags(peer) & PeerFlag.DOWN) == 0 && !walk.isTried(table.slot(peer))
-                && isAllowed(peer) && hasRoom(peer) && (isWell(peer) || !walk.isUnguarded() && isGuarded());
+                && isAllowed(peer) && hasRoom(peer) && (isWell(peer) || !walk.isUnguarded() && isGuarded())
+                && isWithinBound(peer);
     }
 
     /** Whether a peer of the ring is eligible, those of one group aside. */
@@ -227,6 +253,46 @@ final class Search {
             }
         }
         return false;
+    }
+
+    /** Asked last: only the bound may speak against the peer. */
+    private boolean isWithinBound(int peer) {
+        if (!bounded || !isPresent(peer)) {
+            return true;
+        }
+        refreshBound();
+        if (Bound.admits(boundPercent, words.inflight(table.slot(peer)), inflight, table.weight(peer),
+                boundWeight[table.ring(peer)])) {
+            return true;
+        }
+        over = true;
+        return false;
+    }
+
+    /** The requests in flight are summed up once a search; who shares them, as the guard, every 50 ms. */
+    private void refreshBound() {
+        if (boundCheckedMs == 0 || now - boundCheckedMs >= GUARD_INTERVAL_MS) {
+            boolean guarded = !walk.isUnguarded() && isGuarded();
+            boundWeight[ZoneLayout.Ring.PRIMARY] = 0;
+            boundWeight[ZoneLayout.Ring.BACKUPS] = 0;
+            boundCheckedMs = now;
+            for (int peer = 0; peer < table.peerCount(); peer++) {
+                if (isAllowed(peer) && (guarded || isWell(peer))) {
+                    boundWeight[table.ring(peer)] += weightInTraffic(peer);
+                }
+            }
+        }
+        if (!summed) {
+            summed = true;
+            inflight = worker.upstreamInflight();
+        }
+    }
+
+    /** In a ramp, the part of its keys that the peer has taken over. */
+    private long weightInTraffic(int peer) {
+        long start = words.rampStartMs(table.slot(peer));
+        boolean ramps = slowStartMs != 0 && isPresent(peer) && Ramp.isRamping(start, slowStartMs, now);
+        return ramps ? table.weight(peer) * (now - start) / slowStartMs : table.weight(peer);
     }
 
     private boolean hasRoom(int peer) {

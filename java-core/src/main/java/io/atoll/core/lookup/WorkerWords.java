@@ -23,6 +23,9 @@ public interface WorkerWords extends PeerWords {
     /** Adds to {@link #inflight}. */
     void addInflight(int slot, int n);
 
+    /** Requests at all peers of the upstream now. */
+    long upstreamInflight();
+
     /** Sets the passive reason when it has the expected value. */
     boolean compareAndSetPassive(int slot, long expected, long value);
 }

@@ -31,8 +31,10 @@ public final class ZoneCounters {
      * @param passed peers passed over
      * @param panics picks made with the mass-failure guard on
      * @param failures failed tries
+     * @param bounded picks that went past a peer at its bound; a row's word has 32 bits
      */
-    public record OfUpstream(long requests, long picks, long retries, long none, long passed, long panics, long failures) {}
+    public record OfUpstream(long requests, long picks, long retries, long none, long passed, long panics, long failures,
+            long bounded) {}
 
     /** Lookups repeated because a table changed under them. */
     public long torn() {

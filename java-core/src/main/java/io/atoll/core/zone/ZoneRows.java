@@ -6,7 +6,7 @@ import io.atoll.core.zone.ZoneLayout.RowUpstreamRecord;
 
 /** Sums over the worker rows. A row without owner keeps its counters, so all are summed. */
 final class ZoneRows {
-    private static final int COUNTS = 7;
+    private static final int COUNTS = 8;
 
     private final ZoneMemory memory;
     private final ZoneCheck sections;
@@ -24,7 +24,7 @@ final class ZoneRows {
         }
         for (int u = 0; u < upstreams.length; u++) {
             long[] c = upstreams[u];
-            sum.upstreams[u] = new ZoneCounters.OfUpstream(c[0], c[1], c[2], c[3], c[4], c[5], c[6]);
+            sum.upstreams[u] = new ZoneCounters.OfUpstream(c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7]);
         }
         return sum;
     }
@@ -58,5 +58,6 @@ final class ZoneRows {
         counts[4] += memory.relaxed(record + RowUpstreamRecord.PASSED);
         counts[5] += memory.relaxed(record + RowUpstreamRecord.PANICS);
         counts[6] += memory.relaxed(record + RowUpstreamRecord.FAILURES);
+        counts[7] += Integer.toUnsignedLong(memory.relaxedInt(record + RowUpstreamRecord.BOUNDED));
     }
 }

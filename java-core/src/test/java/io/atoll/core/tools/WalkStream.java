@@ -30,8 +30,8 @@ import java.util.Random;
  *   operation = u32 kind  u32 request  u32 argument  u32 slot  u64 now_ms  u64 value
  * </pre>
  *
- * <p>The zone has one upstream, index 0, with a published table, and rows that nobody owns; play it as the worker of row 0 with
- * config_epoch 1. {@code request} is one of {@value #REQUESTS} walks. The kinds:
+ * <p>The zone has one upstream, index 0, with a published table, and rows that nobody owns; play it as the worker of row 0, beside
+ * one of row 1, with config_epoch 1. {@code request} is one of {@value #REQUESTS} walks. The kinds:
  *
  * <pre>
  *   0 BEGIN    the walk starts anew, with the key hash {@code argument}
@@ -40,6 +40,7 @@ import java.util.Random;
  *   3 DONE     reports its peer, if it has one: {@code argument} 1 failed, 0 well
  *   4 SET      stores {@code value} in a word of {@code slot}: {@code argument} 0-3 that reason, 4 ramp_start_ms
  *   5 IS       a word of {@code slot} must be {@code value}: {@code argument} as above, 5 fails, 6 requests in flight
+ *   6 OTHERS   the worker of row 1 has {@code value} requests at {@code slot} now
  * </pre>
  *
  * <p>A walk that is begun anew reports its peer first. The same seed gives the same stream.
@@ -54,6 +55,7 @@ public final class WalkStream {
     private static final int DONE = 3;
     private static final int SET = 4;
     private static final int IS = 5;
+    private static final int OTHERS = 6;
     private static final int RAMP = 4;
     private static final int FAILS = 5;
     private static final int INFLIGHT = 6;
@@ -62,6 +64,7 @@ public final class WalkStream {
     private static final int BUFFER = 256 * 1024;
     private static final int[] SLOW_STARTS = {0, 200, 5000};
     private static final int[] PANICS = {0, 50, 100};
+    private static final int[] BOUNDS = {0, 101, 125, 200};
 
     private final Random random;
     private final ZoneImage image = new ZoneImage(1, MOST_PEERS, BUFFER);
@@ -70,6 +73,7 @@ public final class WalkStream {
     private final Balancer balancer;
     private final ArrayWords words = new ArrayWords(MOST_PEERS);
     private final Walk[] walks = new Walk[REQUESTS];
+    private final int[] others = new int[MOST_PEERS];
     private long now = 1_000_000;
 
     /** Arguments: seed, zones, operations for each zone. */
@@ -92,13 +96,15 @@ public final class WalkStream {
         image.publish(0, upstream.name(), upstream.peers());
         int slowStart = SLOW_STARTS[random.nextInt(SLOW_STARTS.length)];
         int panic = PANICS[random.nextInt(PANICS.length)];
+        int bound = BOUNDS[random.nextInt(BOUNDS.length)];
         image.bytes().putInt(image.upstream(0) + UpstreamRecord.SLOW_START_MS, slowStart);
+        image.bytes().putInt(image.upstream(0) + UpstreamRecord.BOUND_PERCENT, bound);
         image.bytes().putInt(image.upstream(0) + UpstreamRecord.PANIC_PERCENT, panic);
         table = Zone.attach(image.bytes()).table(0).table();
         for (int slot = 0; slot < table.peerCount(); slot++) {
             words.setIncarnation(slot, 1);
         }
-        balancer = new Balancer(table, words, slowStart, panic);
+        balancer = new Balancer(table, words, slowStart, panic, bound);
         // Each step makes at most two operations; at the end every word is looked at.
         operations = ByteBuffer.allocate((2 * steps + 2 * REQUESTS + 7 * MOST_PEERS) * OPERATION_SIZE).order(ByteOrder.LITTLE_ENDIAN);
         for (int request = 0; request < REQUESTS; request++) {
@@ -126,11 +132,12 @@ public final class WalkStream {
     private void step() {
         int request = random.nextInt(REQUESTS);
         now += random.nextInt(4) == 0 ? random.nextInt(300) : 0;
-        switch (random.nextInt(10)) {
+        switch (random.nextInt(11)) {
             case 0, 1 -> begin(request);
             case 2 -> setWord();
             case 3 -> done(request, false);
             case 4, 5 -> done(request, true);
+            case 6 -> setOthers();
             default -> pick(request);
         }
     }
@@ -183,6 +190,14 @@ public final class WalkStream {
             words.setReason(slot, Reason.values()[word], value);
         }
         put(SET, 0, word, slot, value);
+    }
+
+    private void setOthers() {
+        int slot = random.nextInt(table.peerCount());
+        int count = random.nextInt(3) == 0 ? 0 : random.nextInt(6);
+        words.addInflight(slot, count - others[slot]);
+        others[slot] = count;
+        put(OTHERS, 0, 0, slot, count);
     }
 
     private void lookAtEveryWord() {

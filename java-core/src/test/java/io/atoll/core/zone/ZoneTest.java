@@ -316,6 +316,8 @@ class ZoneTest {
             for (int count = 0; count < 7; count++) {
                 bytes.putLong(image.rowUpstream(row, 1) + count * Long.BYTES, count + 1);
             }
+            bytes.putInt(image.rowUpstream(row, 1) + RowUpstreamRecord.INFLIGHT, 77);
+            bytes.putInt(image.rowUpstream(row, 1) + RowUpstreamRecord.BOUNDED, 8);
             bytes.putInt(image.rowPeer(row, 3) + RowPeerRecord.INFLIGHT, 5);
             bytes.putInt(image.rowPeer(row, 3) + RowPeerRecord.FAILURES, -1);
             bytes.putLong(image.rowPeer(row, 3) + RowPeerRecord.PICKS, 4);
@@ -326,7 +328,7 @@ class ZoneTest {
         assertEquals(30, counters.fallbacks());
         assertEquals(0, counters.rejected());
         assertEquals(1, counters.workers());
-        assertEquals(new ZoneCounters.OfUpstream(3, 6, 9, 12, 15, 18, 21), counters.upstream(1));
+        assertEquals(new ZoneCounters.OfUpstream(3, 6, 9, 12, 15, 18, 21, 24), counters.upstream(1));
         assertEquals(5, counters.inflight(3));
         assertEquals(3 * 0xffffffffL, counters.failures(3));
         assertEquals(12, counters.picks(3));

@@ -1,0 +1,190 @@
+/*
+ * Compares walks with those of java-core. Standard input: the stream of io.atoll.core.tools.WalkStream, which describes it.
+ * Every pick must give the same peer, and every word about a peer come out the same.
+ *
+ * Usage: walk_agreement AT_LEAST; fails when the stream held fewer picks.
+ */
+#include "zone_fixture.h"
+
+#define REQUESTS  4
+
+enum { BEGIN, KEYLESS, PICK, DONE, SET, IS, OTHERS };
+enum { RAMP = 4, FAILS, INFLIGHT };
+
+typedef struct {
+    uint32_t  kind;
+    uint32_t  request;
+    uint32_t  argument;
+    uint32_t  slot;
+    uint64_t  now;
+    uint64_t  value;
+} operation_t;
+
+typedef struct {
+    atoll_zone_t      zone;
+    atoll_balancer_t  balancer;
+    atoll_walk_t      walks[REQUESTS];
+} player_t;
+
+
+static void
+begin(player_t *player, const operation_t *operation)
+{
+    atoll_walk_t *walk = &player->walks[operation->request];
+
+    atoll_done(&player->balancer, walk, operation->now, 0);
+    atoll_walk_init(walk, operation->argument, operation->kind == BEGIN);
+    walk->allocate = fixture_allocate;
+}
+
+
+static uint64_t
+pick(player_t *player, const operation_t *operation)
+{
+    atoll_walk_t *walk = &player->walks[operation->request];
+
+    switch (atoll_pick(&player->balancer, walk, operation->now)) {
+    case ATOLL_PICK_OK:
+        return walk->peer->slot;
+    case ATOLL_PICK_NONE:
+        return UINT32_MAX;
+    default:
+        return UINT64_MAX;
+    }
+}
+
+
+static void
+set(const player_t *player, const operation_t *operation)
+{
+    atoll_peer_state_record_t *state = &player->zone.states[operation->slot];
+
+    if (operation->argument == RAMP) {
+        state->ramp_start_ms = operation->value;
+
+    } else {
+        state->reason[operation->argument] = operation->value;
+    }
+}
+
+
+static void
+set_others(const player_t *player, const operation_t *operation)
+{
+    atoll_row_t row = atoll_zone_row(&player->zone, 1);
+
+    row.upstreams[0].inflight += (uint32_t) operation->value - row.peers[operation->slot].inflight;
+    row.peers[operation->slot].inflight = (uint32_t) operation->value;
+}
+
+
+static uint64_t
+word(const player_t *player, const operation_t *operation)
+{
+    const atoll_peer_state_record_t *state = &player->zone.states[operation->slot];
+
+    switch (operation->argument) {
+    case RAMP:
+        return state->ramp_start_ms;
+    case FAILS:
+        return state->fails;
+    case INFLIGHT:
+        return atoll_zone_inflight(&player->zone, operation->slot);
+    default:
+        return state->reason[operation->argument];
+    }
+}
+
+
+/* 1 when it comes out as it should. */
+static int
+play(player_t *player, const operation_t *operation, uint64_t *picks)
+{
+    uint64_t actual, expected = operation->value;
+
+    switch (operation->kind) {
+    case BEGIN:
+    case KEYLESS:
+        begin(player, operation);
+        return 1;
+    case DONE:
+        atoll_done(&player->balancer, &player->walks[operation->request], operation->now, operation->argument == 1);
+        return 1;
+    case SET:
+        set(player, operation);
+        return 1;
+    case OTHERS:
+        set_others(player, operation);
+        return 1;
+    case PICK:
+        actual = pick(player, operation);
+        expected = operation->slot;
+        (*picks)++;
+        break;
+    default:
+        actual = word(player, operation);
+    }
+
+    if (actual != expected) {
+        printf("# %s %u, slot %u, %u ms: Java has %llu, C %llu\n", operation->kind == PICK ? "pick of request" : "word",
+               operation->kind == PICK ? operation->request : operation->argument, operation->slot,
+               (unsigned) operation->now, (unsigned long long) expected, (unsigned long long) actual);
+    }
+
+    return actual == expected;
+}
+
+
+/* The zone of a record, whose rows 0 and 1 are given owners. */
+static int
+open_player(player_t *player, unsigned char *bytes, size_t length)
+{
+    fixture_t fixture;
+
+    memset(player, 0, sizeof(*player));
+
+    if (atoll_zone_attach(&player->zone, bytes, length) != ATOLL_ATTACH_OK) {
+        return 0;
+    }
+
+    fixture.zone = player->zone;
+    fixture_balancer(&fixture, &player->balancer, 0, 0);
+    player->balancer.zone = &player->zone;
+    atoll_zone_row(&player->zone, 0).head->pid = 1;
+    atoll_zone_row(&player->zone, 1).head->pid = 2;
+
+    return 1;
+}
+
+
+int
+main(int argc, char **argv)
+{
+    int             well = 1;
+    uint32_t        head[2], done;
+    uint64_t        zones = 0, picks = 0, at_least = argc == 2 ? strtoull(argv[1], NULL, 10) : 1;
+    player_t        player;
+    operation_t     operation;
+    unsigned char  *bytes;
+
+    while (well && fread(head, sizeof(head), 1, stdin) == 1) {
+        bytes = aligned_alloc(4096, fixture_align(head[0]) + 4096 - fixture_align(head[0]) % 4096);
+        well = bytes != NULL && fread(bytes, 1, head[0], stdin) == head[0] && open_player(&player, bytes, head[0]);
+
+        for (done = 0; well && done < head[1]; done++) {
+            well = fread(&operation, sizeof(operation), 1, stdin) == 1 && play(&player, &operation, &picks);
+        }
+
+        if (!well) {
+            printf("# zone %llu, operation %u\n", (unsigned long long) zones, done);
+        }
+
+        zones++;
+        free(bytes);
+    }
+
+    printf("# %llu picks in %llu zones\n", (unsigned long long) picks, (unsigned long long) zones);
+    printf("%sok 1 - shouldWalkAsJavaWalks\n1..1\n", well && picks >= at_least ? "" : "not ");
+
+    return !well || picks < at_least;
+}

@@ -56,7 +56,7 @@ ngx_command_t  ngx_http_atoll_commands[] = {
       NULL },
 
     { ngx_string("atoll"),
-      NGX_HTTP_UPS_CONF|NGX_CONF_TAKE123,
+      NGX_HTTP_UPS_CONF|NGX_CONF_TAKE1234,
       ngx_http_atoll,
       NGX_HTTP_SRV_CONF_OFFSET,
       0,
@@ -155,6 +155,7 @@ ngx_http_atoll_create_srv_conf(ngx_conf_t *cf)
 
     ascf->settings.slow_start_ms = NGX_HTTP_ATOLL_UNSET;
     ascf->settings.panic_percent = NGX_HTTP_ATOLL_UNSET;
+    ascf->settings.method = NGX_HTTP_ATOLL_UNSET;
 
     return ascf;
 }
@@ -312,14 +313,67 @@ ngx_http_atoll_java(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
+/* A parameter of `atoll` behind the key. *expected: set for NGX_ERROR. */
+static ngx_int_t
+ngx_http_atoll_parameter(atoll_upstream_record_t *settings, ngx_str_t *value, const char **expected)
+{
+    ngx_int_t  n;
+    ngx_str_t  s;
+
+    if (ngx_strcmp(value->data, "ketama") == 0 || ngx_strcmp(value->data, "maglev") == 0) {
+
+        if (settings->method != NGX_HTTP_ATOLL_UNSET) {
+            *expected = "one of ketama and maglev, once";
+            return NGX_ERROR;
+        }
+
+        settings->method = value->data[0] == 'm' ? ATOLL_METHOD_MAGLEV : ATOLL_METHOD_KETAMA;
+
+        return NGX_OK;
+    }
+
+    if (ngx_http_atoll_option(value, "bound", &s)) {
+
+        n = ngx_atofp(s.data, s.len, 2);
+
+        if (n == NGX_ERROR || n < ATOLL_BOUND_LEAST || n > ATOLL_BOUND_MOST || settings->bound_percent) {
+            *expected = "bound=<factor>, once, 1.01 to 10 with up to two decimals, as in bound=1.25";
+            return NGX_ERROR;
+        }
+
+        settings->bound_percent = n;
+
+        return NGX_OK;
+    }
+
+    if (ngx_http_atoll_option(value, "replicas", &s)) {
+
+        n = ngx_atoi(s.data, s.len);
+
+        if (n == NGX_ERROR || n < 2 || n > ATOLL_REPLICAS_LIMIT || settings->replicas) {
+            *expected = "replicas=<number>, once, 2 to 16";
+            return NGX_ERROR;
+        }
+
+        settings->replicas = n;
+
+        return NGX_OK;
+    }
+
+    *expected = "<key> [ketama|maglev] [bound=<factor>] [replicas=<number>]";
+
+    return NGX_ERROR;
+}
+
+
 static char *
 ngx_http_atoll(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_atoll_srv_conf_t  *ascf = conf;
 
-    ngx_int_t                          n;
-    ngx_str_t                         *value, s;
+    ngx_str_t                         *value;
     ngx_uint_t                         i;
+    const char                        *expected;
     ngx_http_upstream_srv_conf_t      *uscf;
     ngx_http_compile_complex_value_t   ccv;
 
@@ -331,23 +385,9 @@ ngx_http_atoll(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     for (i = 2; i < cf->args->nelts; i++) {
 
-        if (i == 2 && ngx_strcmp(value[i].data, "ketama") == 0) {
-            continue;
+        if (ngx_http_atoll_parameter(&ascf->settings, &value[i], &expected) != NGX_OK) {
+            return ngx_http_atoll_invalid(cf, &value[i], expected);
         }
-
-        if (ngx_http_atoll_option(&value[i], "replicas", &s) && ascf->settings.replicas == 0) {
-
-            n = ngx_atoi(s.data, s.len);
-
-            if (n == NGX_ERROR || n < 2 || n > ATOLL_REPLICAS_LIMIT) {
-                return ngx_http_atoll_invalid(cf, &value[i], "replicas=<number>, 2 to 16");
-            }
-
-            ascf->settings.replicas = n;
-            continue;
-        }
-
-        return ngx_http_atoll_invalid(cf, &value[i], "<key> [ketama] [replicas=<number>]");
     }
 
     ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));

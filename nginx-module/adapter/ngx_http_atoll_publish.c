@@ -98,8 +98,8 @@ ngx_http_atoll_open_region(ngx_conf_t *cf, ngx_http_atoll_main_conf_t *amcf)
 {
     size_t                           names;
     uint32_t                         n, peers;
-    uint64_t                         points, weight, limit;
-    ngx_uint_t                       i;
+    uint64_t                         points, weight, limit, in_zone;
+    ngx_uint_t                       i, maglev;
     ngx_http_atoll_srv_conf_t      **ascfp;
     const atoll_writer_upstream_t   *wu;
 
@@ -107,17 +107,26 @@ ngx_http_atoll_open_region(ngx_conf_t *cf, ngx_http_atoll_main_conf_t *amcf)
     names = 0;
     points = 0;
     peers = 0;
-    limit = amcf->zone_size / (ATOLL_POINTS_PER_WEIGHT * sizeof(atoll_point_record_t));
+    in_zone = amcf->zone_size / (ATOLL_POINTS_PER_WEIGHT * sizeof(atoll_point_record_t));
 
     for (i = 0; i < amcf->upstreams.nelts; i++) {
 
         wu = &amcf->request.upstreams[i];
         weight = 0;
         names += ascfp[i]->upstream->host.len;
+        maglev = ascfp[i]->settings.method == ATOLL_METHOD_MAGLEV;
+        limit = maglev ? INT32_MAX : in_zone;
 
         for (n = 0; n < wu->peer_count; n++) {
             names += wu->peers[n].server_length;
             weight += ngx_min((uint64_t) wu->peers[n].weight, limit + 1);
+        }
+
+        if (weight > limit && maglev) {
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "upstream \"%V\" in %s:%ui: its weights add up to more than %uL; divide all of them by a common factor",
+                          &ascfp[i]->upstream->host, ascfp[i]->upstream->file_name, ascfp[i]->upstream->line, limit);
+            return NGX_ERROR;
         }
 
         if (weight > limit) {
@@ -130,7 +139,7 @@ ngx_http_atoll_open_region(ngx_conf_t *cf, ngx_http_atoll_main_conf_t *amcf)
         }
 
         peers += wu->peer_count;
-        points += weight * ATOLL_POINTS_PER_WEIGHT;
+        points += maglev ? ATOLL_RING_COUNT_ * (uint64_t) ATOLL_MAGLEV_ENTRIES : weight * ATOLL_POINTS_PER_WEIGHT;
     }
 
     if (atoll_compile_region_open(&amcf->region, amcf->upstreams.nelts, peers, names, points) != 0) {
@@ -168,6 +177,7 @@ ngx_http_atoll_fill_region(ngx_conf_t *cf, ngx_http_atoll_main_conf_t *amcf)
         cu->name_length = ascfp[i]->upstream->host.len;
         cu->first_peer = cp - amcf->region.peers;
         cu->peer_count = amcf->request.upstreams[i].peer_count;
+        cu->method = ascfp[i]->settings.method;
 
         for (n = 0; n < cu->peer_count; n++, cp++) {
             wp = &amcf->request.upstreams[i].peers[n];
@@ -285,6 +295,10 @@ ngx_http_atoll_fill_settings(ngx_http_atoll_srv_conf_t *ascf)
 
     if (settings->panic_percent == NGX_HTTP_ATOLL_UNSET) {
         settings->panic_percent = NGX_HTTP_ATOLL_PANIC;
+    }
+
+    if (settings->method == NGX_HTTP_ATOLL_UNSET) {
+        settings->method = ATOLL_METHOD_KETAMA;
     }
 }
 

@@ -194,7 +194,7 @@ ngx_http_atoll_status_upstream(u_char *p, u_char *end, ngx_http_atoll_main_conf_
 {
     ngx_uint_t                    i, n;
     atoll_row_t                   row;
-    uint64_t                      sum[6];
+    uint64_t                      sum[7];
     atoll_balancer_t             *balancer = &ascf->balancer;
     atoll_row_upstream_record_t  *counters;
 
@@ -217,12 +217,16 @@ ngx_http_atoll_status_upstream(u_char *p, u_char *end, ngx_http_atoll_main_conf_
         sum[3] += atomic_load_explicit(&counters->none, memory_order_relaxed);
         sum[4] += atomic_load_explicit(&counters->passed, memory_order_relaxed);
         sum[5] += atomic_load_explicit(&counters->panics, memory_order_relaxed);
+        sum[6] += atomic_load_explicit(&counters->bounded, memory_order_relaxed);
     }
 
-    p = ngx_slprintf(p, end, ",\"table\":{\"epoch\":%uL,\"points\":%uD,\"backup_points\":%uD},\"requests\":%uL,\"picks\":%uL,"
-                     "\"retries\":%uL,\"none\":%uL,\"passed\":%uL,\"panics\":%uL,\"peers\":[",
+    p = ngx_slprintf(p, end, ",\"method\":\"%s\",\"bound_percent\":%uD,\"table\":{\"epoch\":%uL,\"points\":%uD,"
+                     "\"backup_points\":%uD},\"requests\":%uL,\"picks\":%uL,\"retries\":%uL,\"none\":%uL,\"passed\":%uL,"
+                     "\"panics\":%uL,\"bounded\":%uL,\"peers\":[",
+                     ascf->settings.method == ATOLL_METHOD_MAGLEV ? "maglev" : "ketama", balancer->bound_percent,
                      balancer->table.sequence, balancer->table.ring[ATOLL_RING_PRIMARY].point_count,
-                     balancer->table.ring[ATOLL_RING_BACKUPS].point_count, sum[0], sum[1], sum[2], sum[3], sum[4], sum[5]);
+                     balancer->table.ring[ATOLL_RING_BACKUPS].point_count, sum[0], sum[1], sum[2], sum[3], sum[4], sum[5],
+                     sum[6]);
 
     n = balancer->table.peer_count;
 

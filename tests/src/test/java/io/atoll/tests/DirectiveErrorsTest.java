@@ -44,11 +44,18 @@ class DirectiveErrorsTest {
 
     @ParameterizedTest(name = "{0}")
     @CsvSource(delimiterString = "=>", textBlock = """
-        atoll $uri ketama replicas=2 $uri    => number of arguments
-        atoll $uri rendezvous                => "rendezvous" of "atoll": expected <key> [ketama]
-        atoll $uri replicas=1                => "replicas=1" of "atoll": expected replicas=<number>, 2 to 16
-        atoll $uri ketama replicas=17        => "replicas=17" of "atoll": expected replicas=<number>, 2 to 16
-        atoll $uri replicas=                 => "replicas=" of "atoll": expected replicas=<number>, 2 to 16
+        atoll $uri ketama replicas=2 bound=2 $uri => number of arguments
+        atoll $uri rendezvous                => "rendezvous" of "atoll": expected <key> [ketama|maglev] [bound=<factor>] [replicas=<number>]
+        atoll $uri maglev ketama             => "ketama" of "atoll": expected one of ketama and maglev, once
+        atoll $uri bound=1                   => "bound=1" of "atoll": expected bound=<factor>, once, 1.01 to 10
+        atoll $uri bound=10.01               => "bound=10.01" of "atoll": expected bound=<factor>, once, 1.01 to 10
+        atoll $uri bound=1.255               => "bound=1.255" of "atoll": expected bound=<factor>, once, 1.01 to 10
+        atoll $uri bound=2 bound=3           => "bound=3" of "atoll": expected bound=<factor>, once, 1.01 to 10
+        atoll $uri bound=                    => "bound=" of "atoll": expected bound=<factor>, once, 1.01 to 10
+        atoll $uri maglev; server 127.0.0.1:2 weight=4294967296 => its weights add up to more than 2147483647; divide
+        atoll $uri replicas=1                => "replicas=1" of "atoll": expected replicas=<number>, once, 2 to 16
+        atoll $uri ketama replicas=17        => "replicas=17" of "atoll": expected replicas=<number>, once, 2 to 16
+        atoll $uri replicas=                 => "replicas=" of "atoll": expected replicas=<number>, once, 2 to 16
         atoll $uri; atoll $uri               => "atoll" directive is duplicate
         atoll_probe                          => "atoll_probe" needs "atoll <key>" in the same upstream "pool"
         atoll_slow_start 5s                  => "atoll_slow_start" needs "atoll <key>"
@@ -128,6 +135,17 @@ class DirectiveErrorsTest {
         Proc.Result result = nginx.atoll("size=1m", http(nginx, "", "atoll $uri;\n" + servers)).check();
         assertTrue(result.exit() != 0, "exit status");
         assertContains(result.output(), "size=");
+    }
+
+    @Test
+    void shouldSayHowMuchAZoneNeedsForMaglevTables(Scene scene) {
+        Nginx nginx = Nginx.in(scene, "nginx");
+        Proc.Result small = nginx.atoll("size=1m", http(nginx, "", "atoll $uri maglev;")).check();
+        assertTrue(small.exit() != 0, "exit status");
+        assertContains(small.output(), "is too small", "size=");
+        String size = small.output().replaceAll("(?s).*(size=[0-9]+m).*", "$1");
+        Proc.Result enough = nginx.atoll(size, http(nginx, "", "atoll $uri maglev;")).check();
+        assertEquals(0, enough.exit(), enough.output());
     }
 
     @Test

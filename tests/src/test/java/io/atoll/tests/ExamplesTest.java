@@ -106,7 +106,8 @@ class ExamplesTest {
     @Test
     void shouldHaveASceneForEachExample() throws IOException {
         try (Stream<Path> folders = Files.list(EXAMPLES)) {
-            assertEquals(Set.of("minimal", "probes", "slow-start", "hot-keys", "protocols", "one-tier-route", "two-tiers", "regions",
+            assertEquals(Set.of("minimal", "probes", "slow-start", "hot-keys", "bounded-load", "protocols", "one-tier-route",
+                    "two-tiers", "regions",
                     "origin-pool", "slices", "tls", "agent", "mesh"),
                     new HashSet<>(folders.filter(Files::isDirectory).map(path -> path.getFileName().toString()).toList()));
         }
@@ -176,6 +177,21 @@ class ExamplesTest {
         } catch (IOException e) {
             throw new java.io.UncheckedIOException(e);
         }
+    }
+
+    @Test
+    void shouldServeTheBoundedLoadExample(Scene scene) throws IOException {
+        Example example = Example.start(scene, "bounded-load");
+        Set<String> owners = new HashSet<>();
+        for (int i = 0; i < 40; i++) {
+            Http.Response response = Http.get(example.address(), "/any/" + i);
+            assertEquals(200, response.status());
+            assertTrue(response.body().contains(response.header("X-Atoll-Owner")), response.body());
+            owners.add(response.header("X-Atoll-Owner"));
+        }
+        assertEquals(4, owners.size(), "owners: " + owners);
+        String status = Http.get(example.address(), "/atoll").body();
+        assertTrue(status.contains("\"method\":\"maglev\",\"bound_percent\":125,"), status);
     }
 
     @Test

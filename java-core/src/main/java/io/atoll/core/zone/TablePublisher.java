@@ -175,8 +175,11 @@ public final class TablePublisher {
         return plan;
     }
 
-    /** Refuses weights whose points could not be held, before they are worked out. */
+    /** Refuses weights whose points could not be held, before they are worked out. Those of a Maglev table are few. */
     private void checkPoints(Plan plan) {
+        if (plan.upstream.method() == ZoneLayout.Method.MAGLEV) {
+            return;
+        }
         Map<String, Integer> weights = new HashMap<>();
         for (Member member : plan.wanted) {
             weights.merge(member.server() + (member.isBackup() ? "\0backup" : ""), member.weight(), Math::max);
@@ -196,7 +199,8 @@ public final class TablePublisher {
             peers.add(new CompileRequest.Peer(member.server(), member.weight(), member.maxConns(), member.maxFails(),
                     member.failTimeoutMs(), member.flags()));
         }
-        ByteBuffer region = new CompileRequest(List.of(new CompileRequest.Upstream(plan.upstream.name(), peers))).region();
+        ByteBuffer region = new CompileRequest(List.of(new CompileRequest.Upstream(plan.upstream.name(), peers,
+                plan.upstream.method()))).region();
         TableCompiler.compile(region);
         plan.table = CompileRequest.table(region, 0);
         Table table = Table.open(plan.table);

@@ -20,9 +20,11 @@ final class ZoneUpstream {
         require(panic >= 0 && panic <= 100, index, "panic_percent", panic);
         int replicas = memory.plainInt(record + UpstreamRecord.REPLICAS);
         require(replicas >= 0 && replicas <= ZoneLayout.REPLICAS_LIMIT, index, "replicas", replicas);
+        int method = memory.plainInt(record + UpstreamRecord.METHOD);
+        require(method == ZoneLayout.Method.KETAMA || method == ZoneLayout.Method.MAGLEV, index, "method", method);
         String file = text(memory, index, record, "file", UpstreamRecord.FILE_LENGTH, UpstreamRecord.FILE,
                 UpstreamRecord.FILE_ELEMENTS);
-        return new Upstream(index, name, slowStart, panic, replicas, probe(memory, index, record), file,
+        return new Upstream(index, name, slowStart, panic, replicas, method, probe(memory, index, record), file,
                 memory.plainInt(record + UpstreamRecord.FILE_LINE));
     }
 

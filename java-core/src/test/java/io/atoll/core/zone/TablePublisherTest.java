@@ -26,7 +26,7 @@ import org.junit.jupiter.api.Test;
 class TablePublisherTest {
     private static final long NOW = 50_000;
 
-    private final ZoneImage image = new ZoneImage(2, 12, 40_000);
+    private ZoneImage image = new ZoneImage(2, 12, 40_000);
     private final Map<String, MemberChange> changes = new LinkedHashMap<>();
     private Zone zone;
 
@@ -98,6 +98,22 @@ class TablePublisherTest {
         publish();
         assertEquals(Map.of("a:80", 1, "b:80", 2, "c:80", 1), inForce());
         assertTrue(zone.table(1).isOk());
+    }
+
+    @Test
+    void shouldPublishMaglevTablesWhereNginxDeclaresThem() {
+        image = new ZoneImage(2, 12, 1_300_000);
+        declare(new Peer("a:80"), new Peer("b:80"), new Peer("c:80"));
+        image.bytes().putInt(image.upstream(0) + UpstreamRecord.METHOD, ZoneLayout.Method.MAGLEV);
+        change(added("d:80", 3));
+        change(MemberChange.weighted("b:80", 1_000_000));
+        publish();
+        assertEquals(Map.of("a:80", 1, "b:80", 1_000_000, "c:80", 1, "d:80", 3), inForce());
+        changes.clear();
+        publish();
+        Table table = zone.table(0).table();
+        assertTrue(table.pointCount(0) > 30_000 && table.pointCount(0) <= ZoneLayout.MAGLEV_ENTRIES, table.pointCount(0) + " points");
+        assertEquals(1 / 3.0, table.groupShare(0), 0.001);
     }
 
     @Test

@@ -115,7 +115,7 @@ class ZoneTest {
         assertEquals(bytes.capacity(), zone.length());
         List<Upstream> upstreams = zone.upstreams();
         assertEquals(2, upstreams.size());
-        assertEquals(new Upstream(0, "cache", 0, 50, 0, ProbeSettings.NONE, "/etc/nginx/nginx.conf", 7), upstreams.get(0));
+        assertEquals(new Upstream(0, "cache", 0, 50, 0, 0, ProbeSettings.NONE, "/etc/nginx/nginx.conf", 7), upstreams.get(0));
         bytes.putInt(image.upstream(0) + UpstreamRecord.STATE, ZoneLayout.UpstreamState.RETIRED);
         assertEquals(List.of("other"), zone.upstreams().stream().map(Upstream::name).toList());
     }

@@ -155,6 +155,12 @@ public record ZoneFile(Path path) {
         return rows().stream().mapToLong(row -> row.getInt(at)).sum();
     }
 
+    /** Requests at all peers of an upstream with a bound now, over all rows. */
+    public long upstreamInflight(int upstream) {
+        int at = RowRecord.SIZE + upstream * RowUpstreamRecord.SIZE + RowUpstreamRecord.INFLIGHT;
+        return rows().stream().mapToLong(row -> row.getInt(at)).sum();
+    }
+
     private List<ByteBuffer> rows() {
         ByteBuffer header = read(0, HeaderRecord.SIZE);
         int size = header.getInt(HeaderRecord.ROW_SIZE);

@@ -11,6 +11,7 @@
  *   ngx_http_atoll_answer.c    what the errors of a node mean
  *   ngx_http_atoll_variables.c variables
  *   ngx_http_atoll_disk.c      atoll_disk_reserve
+ *   ngx_http_atoll_purge.c     atoll_purge_key, atoll_purge_wait, $atoll_generation
  *   ngx_http_atoll_status.c    atoll_status
  */
 #ifndef NGX_HTTP_ATOLL_H
@@ -36,6 +37,7 @@
 #define NGX_HTTP_ATOLL_ZONE_SIZE  (8 * 1024 * 1024)
 #define NGX_HTTP_ATOLL_PANIC      50
 #define NGX_HTTP_ATOLL_UNSET      UINT32_MAX
+#define NGX_HTTP_ATOLL_PURGE_WAIT NGX_MAX_INT_T_VALUE   /* milliseconds: until an agent comes */
 
 
 typedef struct ngx_http_atoll_route_s  ngx_http_atoll_route_t;
@@ -69,6 +71,8 @@ typedef struct {
     void                     *hmac;             /* HMAC_CTX with the secret in it */
     ngx_str_t                 cdn_id;           /* this node in CDN-Loop */
 
+    ngx_msec_t                purge_wait;       /* atoll_purge_wait; 0: off */
+
     ngx_array_t               upstreams;        /* of ngx_http_atoll_srv_conf_t *, with `atoll` */
     ngx_array_t               routes;           /* of ngx_http_atoll_route_t * */
     ngx_array_t               disks;            /* of ngx_http_atoll_disk_t */
@@ -96,6 +100,11 @@ typedef struct {
 } ngx_http_atoll_disk_t;
 
 
+typedef struct {
+    ngx_http_complex_value_t  *purge_key;       /* NULL: host, path and arguments */
+} ngx_http_atoll_loc_conf_t;
+
+
 /* What this worker keeps of a peer, behind atoll_peer_t.session. */
 typedef struct {
     ngx_str_t           name;                   /* for $upstream_addr: outlives the request */
@@ -120,6 +129,8 @@ typedef struct {
 typedef struct {
     ngx_http_atoll_request_t  *request;         /* at the upstream asked last; NULL: none with `atoll` */
     ngx_http_atoll_plan_t     *plan;            /* NULL: goes to no route, or not yet */
+    ngx_str_t                  purge_key;       /* that generation is for; data NULL: none yet */
+    ngx_str_t                  generation;
 } ngx_http_atoll_ctx_t;
 
 
@@ -128,6 +139,8 @@ extern ngx_command_t  ngx_http_atoll_commands[];
 void *ngx_http_atoll_create_main_conf(ngx_conf_t *cf);
 char *ngx_http_atoll_init_main_conf(ngx_conf_t *cf, void *conf);
 void *ngx_http_atoll_create_srv_conf(ngx_conf_t *cf);
+void *ngx_http_atoll_create_loc_conf(ngx_conf_t *cf);
+char *ngx_http_atoll_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child);
 ngx_int_t ngx_http_atoll_check_upstreams(ngx_conf_t *cf);
 
 /* ngx_http_atoll_publish.c */
@@ -151,6 +164,10 @@ void ngx_http_atoll_init_disks(ngx_conf_t *cf, ngx_http_atoll_main_conf_t *amcf)
 void ngx_http_atoll_look_at_disk(ngx_http_atoll_disk_t *disk, ngx_log_t *log);
 ngx_uint_t ngx_http_atoll_is_disk_low(ngx_http_atoll_disk_t *disk, uint64_t *free);
 ngx_uint_t ngx_http_atoll_has_room(ngx_http_request_t *r);
+
+/* ngx_http_atoll_purge.c */
+char *ngx_http_atoll_purge_wait(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+ngx_int_t ngx_http_atoll_generation_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
 
 /* ngx_http_atoll_status.c */
 char *ngx_http_atoll_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);

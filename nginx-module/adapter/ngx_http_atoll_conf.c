@@ -83,6 +83,20 @@ ngx_command_t  ngx_http_atoll_commands[] = {
       0,
       NULL },
 
+    { ngx_string("atoll_purge_key"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_set_complex_value_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_atoll_loc_conf_t, purge_key),
+      NULL },
+
+    { ngx_string("atoll_purge_wait"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_http_atoll_purge_wait,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("atoll_status"),
       NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
       ngx_http_atoll_status,
@@ -106,6 +120,7 @@ ngx_http_atoll_create_main_conf(ngx_conf_t *cf)
 
     amcf->zone_size = NGX_CONF_UNSET_SIZE;
     amcf->java_timeout = NGX_CONF_UNSET_MSEC;
+    amcf->purge_wait = NGX_CONF_UNSET_MSEC;
 
     if (ngx_array_init(&amcf->upstreams, cf->pool, 4, sizeof(ngx_http_atoll_srv_conf_t *)) != NGX_OK
         || ngx_array_init(&amcf->routes, cf->pool, 1, sizeof(ngx_http_atoll_route_t *)) != NGX_OK
@@ -125,6 +140,7 @@ ngx_http_atoll_init_main_conf(ngx_conf_t *cf, void *conf)
 
     ngx_conf_init_size_value(amcf->zone_size, NGX_HTTP_ATOLL_ZONE_SIZE);
     ngx_conf_init_msec_value(amcf->java_timeout, 30000);
+    ngx_conf_init_msec_value(amcf->purge_wait, NGX_HTTP_ATOLL_PURGE_WAIT);
 
     if (amcf->zone_path.data == NULL) {
         ngx_str_set(&amcf->zone_path, NGX_HTTP_ATOLL_ZONE_PATH);
@@ -158,6 +174,27 @@ ngx_http_atoll_create_srv_conf(ngx_conf_t *cf)
     ascf->settings.method = NGX_HTTP_ATOLL_UNSET;
 
     return ascf;
+}
+
+
+void *
+ngx_http_atoll_create_loc_conf(ngx_conf_t *cf)
+{
+    return ngx_pcalloc(cf->pool, sizeof(ngx_http_atoll_loc_conf_t));
+}
+
+
+char *
+ngx_http_atoll_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
+{
+    ngx_http_atoll_loc_conf_t  *prev = parent;
+    ngx_http_atoll_loc_conf_t  *conf = child;
+
+    if (conf->purge_key == NULL) {
+        conf->purge_key = prev->purge_key;
+    }
+
+    return NGX_CONF_OK;
 }
 
 

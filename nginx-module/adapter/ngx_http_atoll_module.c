@@ -20,8 +20,8 @@ static ngx_http_module_t  ngx_http_atoll_module_ctx = {
     ngx_http_atoll_create_srv_conf,        /* create server configuration */
     NULL,                                  /* merge server configuration */
 
-    NULL,                                  /* create location configuration */
-    NULL                                   /* merge location configuration */
+    ngx_http_atoll_create_loc_conf,        /* create location configuration */
+    ngx_http_atoll_merge_loc_conf          /* merge location configuration */
 };
 
 

@@ -12,7 +12,7 @@ _Static_assert(sizeof(_Atomic uint64_t) == 8 && sizeof(_Atomic uint32_t) == 4, "
 
 #define ATOLL_LAYOUT_VERSION UINT32_C(0x00010000)
 #define ATOLL_LAYOUT_VERSION_TEXT "1.0.0"
-#define ATOLL_LAYOUT_FINGERPRINT UINT32_C(0x40900f4f)
+#define ATOLL_LAYOUT_FINGERPRINT UINT32_C(0x584a1f4a)
 #define ATOLL_MAGIC UINT64_C(0x314c4c4f5441000a) /* first word of a zone file */
 #define ATOLL_READY UINT64_C(0x59444145525a544c) /* the ready word of a zone that is whole */
 #define ATOLL_REQUEST_MAGIC UINT64_C(0x51524c4c4f54410a) /* first word of a compile request */
@@ -29,6 +29,7 @@ _Static_assert(sizeof(_Atomic uint64_t) == 8 && sizeof(_Atomic uint32_t) == 4, "
 #define ATOLL_HOT_CAPACITY UINT32_C(64) /* hot keys of one upstream at a time */
 #define ATOLL_REPLICAS_LIMIT UINT32_C(16) /* owners of a hot key, at most */
 #define ATOLL_HOT_LEASE_LIMIT_MS UINT32_C(600000) /* a hot set that claims to last longer than this is not believed */
+#define ATOLL_PURGE_PREFIX_CAPACITY UINT32_C(256) /* bytes of the longest prefix that can be purged */
 
 /* What attaching to a zone file answers. */
 enum {
@@ -85,6 +86,22 @@ enum {
     ATOLL_PEER_FLAG_COUNT_ = 5
 };
 
+/* What a purge speaks of: part of the hash of its text. */
+enum {
+    ATOLL_PURGE_KIND_EXACT = 0, /* one key */
+    ATOLL_PURGE_KIND_PREFIX = 1, /* all keys that begin with a text */
+    ATOLL_PURGE_KIND_SITE = 2, /* all keys of a host */
+    ATOLL_PURGE_KIND_COUNT_ = 3
+};
+
+/* What the purge section can be believed for. */
+enum {
+    ATOLL_PURGES_LOADED_NO = 0, /* an agent has yet to say which purges stand: no copy of before may be used */
+    ATOLL_PURGES_LOADED_YES = 1, /* all purges that the agents know are here, and an agent brings what comes */
+    ATOLL_PURGES_LOADED_AGED = 2, /* as YES, until an agent that began anew has asked the others what it missed */
+    ATOLL_PURGES_LOADED_COUNT_ = 3
+};
+
 /* The rings of a table. */
 enum {
     ATOLL_RING_PRIMARY = 0, /* servers without `backup` */
@@ -136,7 +153,11 @@ typedef struct {
     uint32_t node_length; /* bytes of node; 0 when not known */
     uint32_t node_reserved; /* zero */
     uint8_t node[256]; /* name of this node, UTF-8 (atoll_node, or the peer with a local address) */
-    uint8_t reserved_648[3448];
+    uint8_t reserved_648[56];
+    uint64_t purges_offset; /* bytes, to the purges record, behind which its purge_set records lie */
+    uint32_t purge_sets; /* purge_set records, a power of two; 0: no purges in this file */
+    uint32_t purges_reserved; /* zero */
+    uint8_t reserved_720[3376];
 } atoll_header_record_t;
 
 _Static_assert(offsetof(atoll_header_record_t, magic) == 0, "header.magic");
@@ -175,6 +196,10 @@ _Static_assert(offsetof(atoll_header_record_t, node_length) == 384, "header.node
 _Static_assert(offsetof(atoll_header_record_t, node_reserved) == 388, "header.node_reserved");
 _Static_assert(offsetof(atoll_header_record_t, node) == 392, "header.node");
 _Static_assert(offsetof(atoll_header_record_t, reserved_648) == 648, "header.reserved_648");
+_Static_assert(offsetof(atoll_header_record_t, purges_offset) == 704, "header.purges_offset");
+_Static_assert(offsetof(atoll_header_record_t, purge_sets) == 712, "header.purge_sets");
+_Static_assert(offsetof(atoll_header_record_t, purges_reserved) == 716, "header.purges_reserved");
+_Static_assert(offsetof(atoll_header_record_t, reserved_720) == 720, "header.reserved_720");
 _Static_assert(sizeof(atoll_header_record_t) == 4096, "header");
 
 /* An upstream with `atoll`, as nginx.conf declares it. */
@@ -246,6 +271,40 @@ _Static_assert(offsetof(atoll_upstream_record_t, file_length) == 1352, "upstream
 _Static_assert(offsetof(atoll_upstream_record_t, file) == 1356, "upstream.file");
 _Static_assert(offsetof(atoll_upstream_record_t, reserved_1612) == 1612, "upstream.reserved_1612");
 _Static_assert(sizeof(atoll_upstream_record_t) == 2048, "upstream");
+
+/* Head of the purges. A purge has a number, greater than all before it; a key's generation is the greatest that concerns it. */
+typedef struct {
+    _Atomic uint64_t loaded; /* purges_loaded */
+    _Atomic uint64_t nonce; /* while loaded is NO: what stands for the generation of every key; another each time */
+    _Atomic uint64_t all; /* number of the last purge of everything; 0 none */
+    _Atomic uint64_t last; /* greatest number in force here; 0: nothing was ever purged; stored last, with release */
+    _Atomic uint64_t lengths[4]; /* bit n - 1: a prefix of n bytes was purged */
+    _Atomic uint64_t since_ms; /* CLOCK_MONOTONIC milliseconds since when loaded is NO */
+    uint8_t reserved_72[56];
+} atoll_purges_record_t;
+
+_Static_assert(offsetof(atoll_purges_record_t, loaded) == 0, "purges.loaded");
+_Static_assert(offsetof(atoll_purges_record_t, nonce) == 8, "purges.nonce");
+_Static_assert(offsetof(atoll_purges_record_t, all) == 16, "purges.all");
+_Static_assert(offsetof(atoll_purges_record_t, last) == 24, "purges.last");
+_Static_assert(offsetof(atoll_purges_record_t, lengths) == 32, "purges.lengths");
+_Static_assert(offsetof(atoll_purges_record_t, since_ms) == 64, "purges.since_ms");
+_Static_assert(offsetof(atoll_purges_record_t, reserved_72) == 72, "purges.reserved_72");
+_Static_assert(sizeof(atoll_purges_record_t) == 128, "purges");
+
+/* Purges whose hash has this set's index in its low bits. The oldest of a full set goes into floor. */
+typedef struct {
+    _Atomic uint64_t floor; /* concerns whatever is looked for in this set; 0 none */
+    _Atomic uint64_t hash[7]; /* of kind and text, see atoll_purge_hash(); 0: vacant */
+    uint8_t reserved_64[8];
+    _Atomic uint64_t number[7]; /* by place in hash; 0 none */
+} atoll_purge_set_record_t;
+
+_Static_assert(offsetof(atoll_purge_set_record_t, floor) == 0, "purge_set.floor");
+_Static_assert(offsetof(atoll_purge_set_record_t, hash) == 8, "purge_set.hash");
+_Static_assert(offsetof(atoll_purge_set_record_t, reserved_64) == 64, "purge_set.reserved_64");
+_Static_assert(offsetof(atoll_purge_set_record_t, number) == 72, "purge_set.number");
+_Static_assert(sizeof(atoll_purge_set_record_t) == 128, "purge_set");
 
 /* What changes about a peer, by slot. Hot: first line read for every request. */
 typedef struct {

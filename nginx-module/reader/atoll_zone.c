@@ -13,6 +13,7 @@
 
 static int zone_check_head(const atoll_header_record_t *header, size_t length);
 static int zone_sections(atoll_zone_t *zone, const atoll_header_record_t *header, size_t length);
+static int zone_purges(atoll_zone_t *zone, const atoll_header_record_t *header, size_t length);
 static int zone_buffers(const atoll_zone_t *zone);
 static void *zone_section(unsigned char *base, size_t length, uint64_t offset, uint64_t count, uint64_t size);
 static int row_take(atoll_row_record_t *head, uint64_t owner, uint64_t pid, uint64_t start, uint64_t config_epoch);
@@ -117,8 +118,35 @@ zone_sections(atoll_zone_t *zone, const atoll_header_record_t *header, size_t le
         return ATOLL_ATTACH_OUT_OF_BOUNDS;
     }
 
+    return zone_purges(zone, header, length);
+}
+
+
+static int
+zone_purges(atoll_zone_t *zone, const atoll_header_record_t *header, size_t length)
+{
+    uint32_t       sets = atoll_read32(&header->purge_sets);
+    uint64_t       offset = atoll_read64(&header->purges_offset);
+    unsigned char *section;
+
+    if (sets == 0) {
+        return ATOLL_ATTACH_OK;
+    }
+
+    section = zone_section(zone->base, length, offset, (uint64_t) sets + 1, sizeof(atoll_purge_set_record_t));
+
+    if (section == NULL || (sets & (sets - 1)) != 0) {
+        return ATOLL_ATTACH_OUT_OF_BOUNDS;
+    }
+
+    zone->purges = (atoll_purges_record_t *) section;
+    zone->purge_sets = (atoll_purge_set_record_t *) (section + sizeof(atoll_purges_record_t));
+    zone->purge_set_count = sets;
+
     return ATOLL_ATTACH_OK;
 }
+
+_Static_assert(sizeof(atoll_purges_record_t) == sizeof(atoll_purge_set_record_t), "a section of one size of record");
 
 
 /* A diagnosis for who attaches; readers of tables do not rely on it, since the words can change. */

@@ -25,6 +25,9 @@ typedef struct {
     uint32_t                       row_size;
     uint64_t                       tables_offset;
     uint64_t                       tables_length;
+    atoll_purges_record_t         *purges;      /* NULL: none in this file */
+    atoll_purge_set_record_t      *purge_sets;
+    uint32_t                       purge_set_count;   /* a power of two */
 } atoll_zone_t;
 
 /* A worker's counters: in its row of the zone, or in memory of its own when every row is taken. */

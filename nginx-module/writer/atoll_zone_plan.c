@@ -8,6 +8,7 @@
 #define PAGE            UINT64_C(4096)
 #define SLOT_SHARE      8192       /* bytes of file for each slot, unless the request needs more slots */
 #define SLOT_LIMIT      1048576
+#define PURGE_SHARE     4096       /* bytes of file for each set of purges, which takes 128 */
 #define NO_MEMORY       (-1)
 
 static uint64_t
@@ -46,6 +47,19 @@ heap_needed(const atoll_writer_request_t *request)
     return total;
 }
 
+/* The greatest power of two that leaves each set its share of the file. */
+static uint32_t
+purge_sets(uint64_t size)
+{
+    uint32_t  sets = 1;
+
+    while (sets < UINT32_C(1) << 24 && (uint64_t) sets * 2 * PURGE_SHARE <= size) {
+        sets *= 2;
+    }
+
+    return sets;
+}
+
 /* Lays a file of size bytes out for at least that many peers; the table heap takes what is left. */
 static void
 lay_out_sections(atoll_sections_t *sections, uint64_t size, uint64_t peers)
@@ -64,7 +78,10 @@ lay_out_sections(atoll_sections_t *sections, uint64_t size, uint64_t peers)
     sections->identities_offset = sections->states_offset + slots * sizeof(atoll_peer_state_record_t);
     sections->hot_sets_offset = sections->identities_offset + slots * sizeof(atoll_peer_identity_record_t);
     sections->rows_offset = sections->hot_sets_offset + ATOLL_UPSTREAM_CAPACITY * sizeof(atoll_hot_set_record_t);
-    sections->tables_offset = align(sections->rows_offset + (uint64_t) ATOLL_ROW_CAPACITY * sections->row_size, PAGE);
+    sections->purges_offset = sections->rows_offset + (uint64_t) ATOLL_ROW_CAPACITY * sections->row_size;
+    sections->purge_sets = purge_sets(size);
+    sections->tables_offset = align(sections->purges_offset + sizeof(atoll_purges_record_t)
+                                    + sections->purge_sets * sizeof(atoll_purge_set_record_t), PAGE);
     sections->tables_length = size <= sections->tables_offset
                               ? 0 : (size - sections->tables_offset) / ATOLL_CACHE_LINE * ATOLL_CACHE_LINE;
 }

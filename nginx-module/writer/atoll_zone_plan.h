@@ -18,7 +18,8 @@ typedef struct {
     uint32_t  slots;
     uint32_t  row_size;
     uint64_t  upstreams_offset, states_offset, identities_offset, hot_sets_offset, rows_offset;
-    uint64_t  tables_offset, tables_length;
+    uint64_t  purges_offset, tables_offset, tables_length;
+    uint32_t  purge_sets;
 } atoll_sections_t;
 
 /* The zone that is there, as it was at prepare. */
@@ -116,6 +117,12 @@ void atoll_plan_free(atoll_plan_t *plan);
 
 /* Writes header (all but ready) and section bounds of a new file, and fills in zone. The memory is all zeros. */
 void atoll_plan_lay_out(const atoll_plan_t *plan, atoll_zone_t *zone, void *base, size_t length, uint64_t now_ms);
+
+/*
+ * The purges of a file that goes on or of a new one, as the last step before workers see it. from: the file before, NULL for
+ * none; target itself when it goes on. believed: no purge can have been missed since from was written.
+ */
+void atoll_purges_carry(const atoll_zone_t *from, const atoll_zone_t *target, int believed, uint64_t now_ms);
 
 /* Puts the plan into effect in target: the snapshot's zone, or the new file. */
 void atoll_plan_publish(atoll_plan_t *plan, const atoll_snapshot_t *snapshot, const atoll_writer_request_t *request,

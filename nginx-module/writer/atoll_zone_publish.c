@@ -41,6 +41,8 @@ atoll_plan_lay_out(const atoll_plan_t *plan, atoll_zone_t *zone, void *base, siz
     header->row_size = sections->row_size;
     header->tables_offset = sections->tables_offset;
     header->tables_length = sections->tables_length;
+    header->purges_offset = sections->purges_offset;
+    header->purge_sets = sections->purge_sets;
     atoll_boot_id(header->boot_id);
 
     zone->base = base;
@@ -57,6 +59,9 @@ atoll_plan_lay_out(const atoll_plan_t *plan, atoll_zone_t *zone, void *base, siz
     zone->row_size = sections->row_size;
     zone->tables_offset = sections->tables_offset;
     zone->tables_length = sections->tables_length;
+    zone->purges = (atoll_purges_record_t *) (zone->base + sections->purges_offset);
+    zone->purge_sets = (atoll_purge_set_record_t *) (zone->purges + 1);
+    zone->purge_set_count = sections->purge_sets;
 }
 
 /*

@@ -363,6 +363,24 @@ atoll_writer_next_added(const atoll_writer_t *writer, const void *upstream, size
     return NULL;
 }
 
+/*
+ * Whether no purge can have been missed since the file was written: its nginx runs, or an agent that is up to date does.
+ * After a time without both, other nodes may have purged what the caches of this one still have.
+ */
+static int
+purges_are_believed(const atoll_zone_t *zone)
+{
+    const atoll_header_record_t  *header = zone->header;
+
+    if (zone->purges == NULL || !is_same_boot(header)) {
+        return 0;
+    }
+
+    return atoll_process_is(atomic_load(&header->master_pid), atomic_load(&header->master_start))
+           || (atoll_relaxed(zone->purges->loaded) == ATOLL_PURGES_LOADED_YES
+               && atoll_process_is(atomic_load(&header->agent_pid), atomic_load(&header->agent_start)));
+}
+
 static void
 name_owner(atoll_header_record_t *header, uint64_t pid)
 {
@@ -378,6 +396,7 @@ commit_in_place(atoll_writer_t *writer, writer_state_t *state, const atoll_write
     writer->zone = state->old.zone;
 
     atoll_file_own(state->old.fd, request->group);
+    atoll_purges_carry(&writer->zone, &writer->zone, purges_are_believed(&writer->zone), request->now_ms);
     name_owner(writer->zone.header, (uint64_t) getpid());
     atoll_plan_publish(&state->plan, &state->snapshot, request, &writer->zone);
 
@@ -387,11 +406,13 @@ commit_in_place(atoll_writer_t *writer, writer_state_t *state, const atoll_write
 static void
 commit_new_file(atoll_writer_t *writer, writer_state_t *state, const atoll_writer_request_t *request)
 {
-    atoll_new_file_t  *fresh = &state->fresh;
+    atoll_new_file_t    *fresh = &state->fresh;
+    const atoll_zone_t  *before = state->snapshot.zone;
 
     atoll_plan_lay_out(&state->plan, &writer->zone, fresh->base, fresh->length, request->now_ms);
     name_owner(writer->zone.header, (uint64_t) getpid());
     atoll_plan_publish(&state->plan, &state->snapshot, request, &writer->zone);
+    atoll_purges_carry(before, &writer->zone, before != NULL && purges_are_believed(before), request->now_ms);
     atomic_store_explicit(&writer->zone.header->ready, ATOLL_READY, memory_order_release);
 
     writer->rename_errno = atoll_new_file_place(fresh, request->path);

@@ -412,6 +412,14 @@ public final class Zone {
         return new ZoneSamples(memory, sections);
     }
 
+    // ---- purges
+
+    /** The purges of this zone; empty when the file has no room for any. */
+    public Optional<ZonePurges> purges() {
+        return sections.purgeSets == 0 ? Optional.empty()
+                : Optional.of(new ZonePurges(memory, sections.purgesOffset, sections.purgeSets));
+    }
+
     // ---- rows
 
     /** Whether a worker still runs. */

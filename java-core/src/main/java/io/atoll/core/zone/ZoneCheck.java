@@ -4,6 +4,7 @@ import io.atoll.core.zone.ZoneLayout.HeaderRecord;
 import io.atoll.core.zone.ZoneLayout.HotSetRecord;
 import io.atoll.core.zone.ZoneLayout.PeerIdentityRecord;
 import io.atoll.core.zone.ZoneLayout.PeerStateRecord;
+import io.atoll.core.zone.ZoneLayout.PurgeSetRecord;
 import io.atoll.core.zone.ZoneLayout.RowPeerRecord;
 import io.atoll.core.zone.ZoneLayout.RowRecord;
 import io.atoll.core.zone.ZoneLayout.RowUpstreamRecord;
@@ -22,6 +23,8 @@ final class ZoneCheck {
     int rows;
     int rowSize;
     int rowsOffset;
+    int purgesOffset;
+    int purgeSets;
     long tablesOffset;
     long tablesEnd;
 
@@ -99,6 +102,19 @@ final class ZoneCheck {
         if (rowSize % ZoneLayout.CACHE_LINE != 0 || rowSize < needed) {
             detail = "row_size is " + rowSize + ", expected a multiple of 64 from " + needed;
         }
+        return detail.isEmpty() && purges();
+    }
+
+    private boolean purges() {
+        purgeSets = memory.plainInt(HeaderRecord.PURGE_SETS);
+        if (purgeSets == 0) {
+            return true;
+        }
+        if (purgeSets < 0 || Integer.bitCount(purgeSets) != 1) {
+            detail = Integer.toUnsignedString(purgeSets) + " sets of purges, expected a power of two";
+            return false;
+        }
+        purgesOffset = section("purges", HeaderRecord.PURGES_OFFSET, purgeSets + 1, PurgeSetRecord.SIZE);
         return detail.isEmpty();
     }
 

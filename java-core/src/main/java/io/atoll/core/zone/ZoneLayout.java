@@ -7,7 +7,7 @@ public final class ZoneLayout {
 
     public static final int VERSION = 0x00010000;
     /** Of the layout, texts aside. */
-    public static final int FINGERPRINT = 0x40900f4f;
+    public static final int FINGERPRINT = 0x584a1f4a;
     /** first word of a zone file. */
     public static final long MAGIC = 0x314c4c4f5441000aL;
     /** the ready word of a zone that is whole. */
@@ -40,6 +40,8 @@ public final class ZoneLayout {
     public static final int REPLICAS_LIMIT = 16;
     /** a hot set that claims to last longer than this is not believed. */
     public static final int HOT_LEASE_LIMIT_MS = 600000;
+    /** bytes of the longest prefix that can be purged. */
+    public static final int PURGE_PREFIX_CAPACITY = 256;
 
     /** What attaching to a zone file answers. */
     public static final class Attach {
@@ -125,6 +127,30 @@ public final class ZoneLayout {
         public static final int ADDED = 8;
         /** its weight was set at run time. */
         public static final int WEIGHTED = 16;
+    }
+
+    /** What a purge speaks of: part of the hash of its text. */
+    public static final class PurgeKind {
+        private PurgeKind() {}
+
+        /** one key. */
+        public static final int EXACT = 0;
+        /** all keys that begin with a text. */
+        public static final int PREFIX = 1;
+        /** all keys of a host. */
+        public static final int SITE = 2;
+    }
+
+    /** What the purge section can be believed for. */
+    public static final class PurgesLoaded {
+        private PurgesLoaded() {}
+
+        /** an agent has yet to say which purges stand: no copy of before may be used. */
+        public static final int NO = 0;
+        /** all purges that the agents know are here, and an agent brings what comes. */
+        public static final int YES = 1;
+        /** as YES, until an agent that began anew has asked the others what it missed. */
+        public static final int AGED = 2;
     }
 
     /** The rings of a table. */
@@ -214,6 +240,12 @@ public final class ZoneLayout {
         /** u8[256]: name of this node, UTF-8 (atoll_node, or the peer with a local address). */
         public static final int NODE = 392;
         public static final int NODE_ELEMENTS = 256;
+        /** u64: bytes, to the purges record, behind which its purge_set records lie. */
+        public static final int PURGES_OFFSET = 704;
+        /** u32: purge_set records, a power of two; 0: no purges in this file. */
+        public static final int PURGE_SETS = 712;
+        /** u32: zero. */
+        public static final int PURGES_RESERVED = 716;
     }
 
     /** An upstream with `atoll`, as nginx.conf declares it. */
@@ -288,6 +320,41 @@ public final class ZoneLayout {
         /** u8[256]: path of the nginx.conf that declares it. */
         public static final int FILE = 1356;
         public static final int FILE_ELEMENTS = 256;
+    }
+
+    /** Head of the purges. A purge has a number, greater than all before it; a key's generation is the greatest that concerns it. */
+    public static final class PurgesRecord {
+        private PurgesRecord() {}
+
+        public static final int SIZE = 128;
+        /** atomic u64: purges_loaded. */
+        public static final int LOADED = 0;
+        /** atomic u64: while loaded is NO: what stands for the generation of every key; another each time. */
+        public static final int NONCE = 8;
+        /** atomic u64: number of the last purge of everything; 0 none. */
+        public static final int ALL = 16;
+        /** atomic u64: greatest number in force here; 0: nothing was ever purged; stored last, with release. */
+        public static final int LAST = 24;
+        /** atomic u64[4]: bit n - 1: a prefix of n bytes was purged. */
+        public static final int LENGTHS = 32;
+        public static final int LENGTHS_ELEMENTS = 4;
+        /** atomic u64: CLOCK_MONOTONIC milliseconds since when loaded is NO. */
+        public static final int SINCE_MS = 64;
+    }
+
+    /** Purges whose hash has this set's index in its low bits. The oldest of a full set goes into floor. */
+    public static final class PurgeSetRecord {
+        private PurgeSetRecord() {}
+
+        public static final int SIZE = 128;
+        /** atomic u64: concerns whatever is looked for in this set; 0 none. */
+        public static final int FLOOR = 0;
+        /** atomic u64[7]: of kind and text, see atoll_purge_hash(); 0: vacant. */
+        public static final int HASH = 8;
+        public static final int HASH_ELEMENTS = 7;
+        /** atomic u64[7]: by place in hash; 0 none. */
+        public static final int NUMBER = 72;
+        public static final int NUMBER_ELEMENTS = 7;
     }
 
     /** What changes about a peer, by slot. Hot: first line read for every request. */

@@ -25,6 +25,7 @@ import java.util.function.Function;
 import io.atoll.agent.api.AgentService;
 import io.atoll.agent.api.ApiException;
 import io.atoll.agent.api.HttpServer;
+import io.atoll.agent.api.PurgeService;
 import io.atoll.agent.api.Request;
 import io.atoll.agent.api.Response;
 import io.atoll.agent.api.Routes;
@@ -32,14 +33,17 @@ import io.atoll.agent.config.AgentConfig;
 import io.atoll.agent.config.ListenAddress;
 import io.atoll.agent.metrics.MetricsPage;
 import io.atoll.agent.metrics.ProbeMetrics;
+import io.atoll.agent.metrics.PurgeMetrics;
 import io.atoll.agent.os.Posix;
 import io.atoll.agent.os.ServiceManager;
 import io.atoll.agent.probe.Prober;
 import io.atoll.agent.probe.Transport;
+import io.atoll.agent.purge.Purges;
 import io.atoll.agent.store.AdminDecision;
 import io.atoll.agent.store.AdminJournal;
 import io.atoll.agent.store.MemberDecision;
 import io.atoll.agent.store.PeerName;
+import io.atoll.agent.store.Purge;
 import io.atoll.agent.store.ServerAddress;
 import io.atoll.agent.store.ServerName;
 import io.atoll.agent.view.AgentView;
@@ -83,6 +87,7 @@ public final class Agent implements AgentService, AutoCloseable {
     private final AdminBook book;
     private final MemberBook memberBook;
     private final ExecutorService names = Executors.newSingleThreadExecutor(thread("names"));
+    private final Purges purges;
     private final String boot;
     private final List<ZoneAgent> zones = new ArrayList<>();
     private final MetricsPage metrics;
@@ -120,14 +125,22 @@ public final class Agent implements AgentService, AutoCloseable {
         this.decisions = book.size();
         this.memberBook = new MemberBook(journal.members());
         AgentContext context = new AgentContext(loop, Posix::monotonicMs, new SplittableRandom());
+        this.purges = new Purges(config.purge(), purgeJournal(config.storePath()), config.token(), context, disk,
+                this::putInForce, () -> zones.isEmpty() ? "" : zones.get(0).node());
+        new PurgeMetrics(metrics.registry(), purges);
         long pid = ProcessHandle.current().pid();
         ZoneAgent.Services services = new ZoneAgent.Services(context,
                 new Prober(transport, loop, config.probe().keepalive()), new ProbeMetrics(metrics.registry()), book, memberBook,
-                config.lease().toMillis(), config.hotKeys(), bootId, boot, pid, Posix.processStart(pid), this::uniqueName, this::adopt,
-                this::adoptMembers);
+                config.lease().toMillis(), config.hotKeys(), purges, bootId, boot, pid, Posix.processStart(pid),
+                this::uniqueName, this::adopt, this::adoptMembers);
         for (Path path : config.zones()) {
             zones.add(new ZoneAgent(path, services));
         }
+    }
+
+    /** Beside the journal of drains. */
+    private static Path purgeJournal(Path store) {
+        return store.resolveSibling(store.getFileName() + ".purges");
     }
 
     private static ThreadFactory thread(String name) {
@@ -142,6 +155,7 @@ public final class Agent implements AgentService, AutoCloseable {
     public void start() throws IOException {
         onAgent(() -> {
             beat();
+            purges.start();
             return null;
         }).join();
         beats = loop.scheduleWithFixedDelay(this::beat, config.heartbeat().toMillis(), config.heartbeat().toMillis(),
@@ -295,6 +309,10 @@ public final class Agent implements AgentService, AutoCloseable {
         return taken ? zone.path().toString() : name;
     }
 
+    private void putInForce(Collection<Purge> fresh) {
+        zones.forEach(zone -> zone.purge(fresh));
+    }
+
     // ---- handing work over
 
     /** Runs on the agent's thread; what follows the future runs on the API's. */
@@ -323,6 +341,11 @@ public final class Agent implements AgentService, AutoCloseable {
         return new AgentView(version(), layout(), ProcessHandle.current().pid(), Posix.monotonicMs() - startedMs,
                 transport.name(), config.heartbeat().toMillis(), config.lease().toMillis(),
                 config.storePath().toString(), decisions);
+    }
+
+    @Override
+    public PurgeService purges() {
+        return purges;
     }
 
     private static String layout() {
@@ -543,6 +566,7 @@ public final class Agent implements AgentService, AutoCloseable {
         if (heats != null) {
             heats.cancel(false);
         }
+        purges.stop();
         zones.forEach(ZoneAgent::close);
     }
 
@@ -562,6 +586,7 @@ public final class Agent implements AgentService, AutoCloseable {
                 LOG.warn("The journal is still being written after {} s", STOP_SECONDS);
             }
             journal.close();
+            purges.close();
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
         } catch (Exception e) {

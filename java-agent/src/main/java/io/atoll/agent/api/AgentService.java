@@ -64,6 +64,8 @@ public interface AgentService {
 
     AgentView agent();
 
+    PurgeService purges();
+
     /** All zones as they are now. */
     CompletableFuture<List<ZoneView>> zones();
 

@@ -33,6 +33,7 @@ public final class Routes implements Function<Request, CompletionStage<Response>
     private final boolean loopback;
     private final Function<Request, CompletionStage<Response>> metrics;
     private final MemberRoutes members;
+    private final PurgeRoutes purges;
 
     /**
      * @param token    that changing calls must carry; empty for none
@@ -46,6 +47,7 @@ public final class Routes implements Function<Request, CompletionStage<Response>
         this.loopback = loopback;
         this.metrics = metrics;
         this.members = new MemberRoutes(service, this::authorize);
+        this.purges = new PurgeRoutes(service.purges(), this::authorize);
     }
 
     @Override
@@ -72,6 +74,10 @@ public final class Routes implements Function<Request, CompletionStage<Response>
         }
         if (path.size() >= 4 && path.get(1).equals("upstreams")) {
             return members.apply(request);
+        }
+        CompletionStage<Response> purged = purges.apply(request, path);
+        if (purged != null) {
+            return purged;
         }
         if (path.size() != 2) {
             throw unknown(request);
@@ -247,6 +253,7 @@ public final class Routes implements Function<Request, CompletionStage<Response>
                 duration.isEmpty() ? null : Durations.parse(duration), note);
     }
 
+    /** The body, which has to be a JSON object; none counts as an empty one. */
     static JsonNode body(Request request, String expected) {
         try {
             JsonNode body = request.body().length == 0 ? Responses.JSON.createObjectNode()
@@ -278,7 +285,7 @@ public final class Routes implements Function<Request, CompletionStage<Response>
 
     static ApiException unknown(Request request) {
         return new ApiException(404, "There is nothing here", request.pathText(),
-                "/healthz, /metrics, /v1/status, /v1/upstreams, /v1/peers, /v1/hot, /v1/owner, "
+                "/healthz, /metrics, /v1/status, /v1/upstreams, /v1/peers, /v1/hot, /v1/owner, /v1/purge, /v1/purges, "
                         + "/v1/peers/UPSTREAM/SERVER/drain|undrain|maintenance, /v1/upstreams/UPSTREAM/servers, "
                         + "/v1/upstreams/UPSTREAM/servers/SERVER, /v1/upstreams/UPSTREAM/reset",
                 "see docs/reference/api.md");

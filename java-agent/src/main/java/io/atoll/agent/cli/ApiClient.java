@@ -119,7 +119,7 @@ final class ApiClient {
         } catch (IOException e) {
             throw new Failed(request.uri() + " answered " + response.statusCode() + " without JSON; is it an agent?");
         }
-        if (response.statusCode() != 200) {
+        if (response.statusCode() / 100 != 2) {
             JsonNode error = answer.path("error");
             throw new Failed(error.path("what").asText("status " + response.statusCode()) + " ("
                     + error.path("where").asText() + "); expected " + error.path("expected").asText() + "; "

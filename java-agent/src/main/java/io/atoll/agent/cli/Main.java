@@ -22,7 +22,7 @@ import picocli.CommandLine.Option;
         subcommands = {Main.Run.class, StatusCommand.class, PeersCommand.class, HotCommand.class, OwnerCommand.class,
             ChangeCommand.Drain.class, ChangeCommand.Undrain.class, ChangeCommand.Maintenance.class,
             MembersCommand.Show.class, MembersCommand.Add.class, MembersCommand.Remove.class, MembersCommand.Weight.class,
-            MembersCommand.Reset.class, CheckCommand.class},
+            MembersCommand.Reset.class, PurgeCommand.class, PurgesCommand.class, CheckCommand.class},
         footer = {"", "Exit code: 0 done, 1 not done, 2 wrong use or configuration.", ""})
 public final class Main implements Callable<Integer> {
     /** Exit code for a wrong configuration; picocli's for wrong use is the same. */

@@ -20,7 +20,16 @@ import com.typesafe.config.ConfigSyntax;
 /** The agent's settings. What each means is said once, in reference.conf. */
 public record AgentConfig(List<Path> zones, Duration heartbeat, Duration lease, ListenAddress apiListen, String token,
         ListenAddress metricsListen, boolean metricsJvm, Path storePath, ProbeConfig probe, HotKeysConfig hotKeys,
-        LogLevel logLevel) {
+        PurgeConfig purge, LogLevel logLevel) {
+
+    /**
+     * Purges.
+     *
+     * @param agents      of the other hosts, as http(s)://HOST:PORT
+     * @param expire      for how long an agent that is away is told, and a purge stands
+     * @param syncTimeout for how long caches of before wait, when this agent begins, for what the others know
+     */
+    public record PurgeConfig(List<String> agents, Duration expire, Duration syncTimeout) {}
 
     /** How probes are made; what they ask stands in the zone. */
     public record ProbeConfig(boolean keepalive, Transport transport) {}
@@ -116,11 +125,12 @@ public record AgentConfig(List<Path> zones, Duration heartbeat, Duration lease, 
 
         ProbeConfig probe = probe(root.section("probe"));
         HotKeysConfig hotKeys = hotKeys(root.section("hot-keys"));
+        PurgeConfig purge = purge(root.section("mesh"), root.section("purge"));
         Section log = root.section("log");
         LogLevel level = log.choice("level", LogLevel.class);
         log.finish();
         return new AgentConfig(zones, heartbeat, lease, apiListen, token, metricsListen, metricsJvm, storePath, probe,
-                hotKeys, level);
+                hotKeys, purge, level);
     }
 
     private static List<Path> zones(Section root) {
@@ -162,6 +172,16 @@ public record AgentConfig(List<Path> zones, Duration heartbeat, Duration lease, 
                 hot.number("rate", 0, 1_000_000), hot.duration("cool", Duration.ofMillis(100), Duration.ofMinutes(10)),
                 (int) hot.number("max", 1, 64));
         hot.finish();
+        return config;
+    }
+
+    private static PurgeConfig purge(Section mesh, Section purge) {
+        List<String> agents = mesh.urls("agents");
+        mesh.finish();
+        PurgeConfig config = new PurgeConfig(agents,
+                purge.duration("expire", Duration.ofMinutes(1), Duration.ofDays(366)),
+                purge.duration("sync-timeout", Duration.ofMillis(100), Duration.ofHours(1)));
+        purge.finish();
         return config;
     }
 

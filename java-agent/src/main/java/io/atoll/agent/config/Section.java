@@ -6,6 +6,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.regex.Pattern;
 
 import com.typesafe.config.ConfigException;
 import com.typesafe.config.ConfigList;
@@ -20,6 +21,8 @@ import com.typesafe.config.ConfigValueType;
  * the others. A problem is noted and a stand-in returned, so that one run reports them all.
  */
 final class Section {
+    private static final Pattern URL = Pattern.compile("https?://(\\[[0-9A-Fa-f:.]+]|[^/:@\\s]+):[0-9]{1,5}/?");
+
     private final ConfigObject object;
     private final ConfigObject defaults;
     private final String path;
@@ -70,6 +73,25 @@ final class Section {
             problem(key, value, "a string, or a list of at least one");
         }
         return strings;
+    }
+
+    /** A list, which may be empty, of http(s)://HOST:PORT; without a slash at the end. */
+    List<String> urls(String key) {
+        ConfigValue value = value(key);
+        List<String> urls = new ArrayList<>();
+        if (!(value instanceof ConfigList list)) {
+            problem(key, value, "a list of addresses such as [\"http://10.0.0.2:9181\"]");
+            return urls;
+        }
+        for (ConfigValue element : list) {
+            String url = String.valueOf(element.unwrapped());
+            if (URL.matcher(url).matches()) {
+                urls.add(url.endsWith("/") ? url.substring(0, url.length() - 1) : url);
+            } else {
+                problem(key, element, "the address of an agent's API, such as \"http://10.0.0.2:9181\"");
+            }
+        }
+        return urls;
     }
 
     boolean bool(String key) {

@@ -195,6 +195,15 @@ final class JournalFile implements AutoCloseable {
 
     /** Adds records, all or, when it throws, possibly some; they are on disk when this returns. */
     void append(Collection<ObjectNode> records) throws IOException {
+        append(records, true);
+    }
+
+    /** Adds records that may be lost when the machine dies: they are on disk with the next that may not. */
+    void appendLazily(Collection<ObjectNode> records) throws IOException {
+        append(records, false);
+    }
+
+    private void append(Collection<ObjectNode> records, boolean sync) throws IOException {
         if (records.isEmpty()) {
             return;
         }
@@ -209,7 +218,9 @@ final class JournalFile implements AutoCloseable {
         long end = file.size();
         try {
             write(file, text);
-            file.force(true);
+            if (sync) {
+                file.force(true);
+            }
         } catch (IOException e) {
             file.truncate(end);
             throw e;

@@ -25,6 +25,7 @@ import io.atoll.agent.probe.Prober;
 import io.atoll.agent.store.AdminDecision;
 import io.atoll.agent.store.MemberDecision;
 import io.atoll.agent.store.PeerName;
+import io.atoll.agent.store.Purge;
 import io.atoll.agent.store.ServerName;
 import io.atoll.agent.view.ServerView;
 import io.atoll.core.liveness.Lease;
@@ -38,6 +39,7 @@ import io.atoll.core.zone.Upstream;
 import io.atoll.core.zone.Zone;
 import io.atoll.core.zone.ZoneException;
 import io.atoll.core.zone.ZoneLayout;
+import io.atoll.core.zone.ZonePurges;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -55,9 +57,21 @@ public final class ZoneAgent {
 
     /** What is the same for all zones of an agent. */
     public record Services(AgentContext context, Prober prober, ProbeMetrics metrics, AdminBook book,
-            MemberBook members, long leaseMs, HotKeysConfig hotKeys,
+            MemberBook members, long leaseMs, HotKeysConfig hotKeys, PurgeBook purges,
             byte[] bootId, String boot, long pid, long processStart, BiFunction<ZoneAgent, String, String> naming,
             Consumer<AdminDecision> adopt, BiConsumer<List<MemberDecision>, List<ServerName>> adoptMembers) {}
+
+    /** The purges, as a zone needs them. */
+    public interface PurgeBook {
+        /** Puts all that stand into a zone. */
+        void publish(ZonePurges zone);
+
+        /** Whether what other agents know is among them. */
+        boolean isInSync();
+
+        /** Tells of a zone that has purges up to a number. */
+        void found(Path zone, long last);
+    }
 
     private record Watched(PeerMonitor monitor, Peer peer, ProbeSettings settings, String node) {}
 
@@ -157,6 +171,7 @@ public final class ZoneAgent {
         seenEpoch = -1;
         refusedSuccessor = "";
         note("OK", "");
+        takePurges();
         renew();
     }
 
@@ -246,9 +261,58 @@ public final class ZoneAgent {
         }
     }
 
+    // ---- purges
+
+    /**
+     * A zone that was just claimed. While others have yet to say what this agent missed, workers of an nginx that runs go on with
+     * what they have, and one that starts waits.
+     */
+    private void takePurges() {
+        zone.purges().ifPresent(purges -> {
+            services.purges().found(path, purges.last());
+            services.purges().publish(purges);
+            if (services.purges().isInSync()) {
+                purges.setLoaded();
+            } else if (Posix.isAlive(zone.masterPid(), zone.masterStart())) {
+                purges.setAged();
+            } else {
+                purges.setAwaited(System.nanoTime() ^ System.currentTimeMillis() << 20, context.nowMs());
+            }
+        });
+    }
+
+    /** nginx may have begun anew, or the agent be in sync now. */
+    private void renewPurges() {
+        zone.purges().ifPresent(purges -> {
+            if (!purges.isLoaded() && services.purges().isInSync()) {
+                services.purges().publish(purges);
+                purges.setLoaded();
+            }
+        });
+    }
+
+    /**
+     * Puts purges in force, at once, also where another file has just taken this one's place; and tells workers when the
+     * agent is in sync.
+     */
+    public void purge(Collection<Purge> purges) {
+        guarded(() -> {
+            if (zone == null || zone.agentEpoch() != agentEpoch) {
+                return;
+            }
+            zone.purges().ifPresent(section -> purges.forEach(purge -> section.put(purge.kind(), purge.text(),
+                    purge.number())));
+            renewPurges();
+            if (zone.isReplaced() || file.isReplaced()) {
+                follow();
+            }
+        });
+    }
+
     // ---- what it says
 
     private void renew() {
+        renewPurges();
         if (zone.epoch() != seenEpoch || zone.configEpoch() != seenConfigEpoch) {
             scan();
             seenMembers = -1;

@@ -1,0 +1,415 @@
+package io.atoll.agent.purge;
+
+import java.io.IOException;
+import java.net.http.HttpClient;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.UUID;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.TimeUnit;
+import java.util.function.Consumer;
+import java.util.function.Supplier;
+
+import io.atoll.agent.api.ApiException;
+import io.atoll.agent.api.PurgeService;
+import io.atoll.agent.config.AgentConfig.PurgeConfig;
+import io.atoll.agent.store.Purge;
+import io.atoll.agent.store.PurgeJournal;
+import io.atoll.agent.view.PurgeView;
+import io.atoll.agent.zone.AgentContext;
+import io.atoll.agent.zone.ZoneAgent.PurgeBook;
+import io.atoll.core.zone.ZonePurges;
+import io.atoll.core.zone.ZonePurges.Kind;
+import io.netty.channel.EventLoop;
+import io.netty.util.concurrent.ScheduledFuture;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * The purges of this host: journals them, puts them in force in its zones, tells the other agents, and asks them for what it
+ * missed.
+ *
+ * <p>A purge is on disk before it is in force, and in force before it is answered. Purges reach an agent in any order, by
+ * being told or by asking; each is known by its id and gets a number above all that this host had before, so whatever its
+ * caches stored until then is out.
+ *
+ * <p>State is the agent's thread's; the journal is the disk's.
+ */
+public final class Purges implements PurgeService, PurgeBook, MeshAgent.Listener, AutoCloseable {
+    private static final Logger LOG = LoggerFactory.getLogger("io.atoll.purge");
+    private static final long ASK_EVERY_MS = 60_000;
+    private static final long ALIVE_EVERY_MS = 600_000;
+    private static final long ANSWER_AFTER_MS = 1000;
+    private static final long SHOWN_MS = 86_400_000;
+    private static final int PAGE = 500;
+
+    private final PurgeConfig config;
+    private final Path path;
+    private final AgentContext context;
+    private final EventLoop loop;
+    private final ExecutorService disk;
+    private final PurgeJournal journal;
+    private final Consumer<Collection<Purge>> zones;
+    private final Supplier<String> node;
+    private final Map<String, Purge> purges = new LinkedHashMap<>();
+    private final Map<String, Map<String, Long>> deliveries;
+    private final List<MeshAgent> agents = new ArrayList<>();
+    private final List<Waiting> waiting = new ArrayList<>();
+    private final long startedMs;
+
+    private volatile boolean inSync;
+    private long last;
+    private long aliveMs;
+    private ScheduledFuture<?> actions;
+
+    private record Waiting(String id, CompletableFuture<Void> answer) {}
+
+    /**
+     * @param path  of the journal
+     * @param zones puts purges in force in all zones, on the agent's thread
+     * @param node  this node's name
+     * @throws IOException when the journal is held by another agent
+     */
+    public Purges(PurgeConfig config, Path path, String token, AgentContext context, ExecutorService disk,
+            Consumer<Collection<Purge>> zones, Supplier<String> node) throws IOException {
+        this.config = config;
+        this.path = path;
+        this.context = context;
+        this.loop = context.loop();
+        this.disk = disk;
+        this.zones = zones;
+        this.node = node;
+        this.startedMs = context.clock().getAsLong();
+        this.aliveMs = startedMs;
+        this.journal = PurgeJournal.open(path);
+        this.last = journal.last();
+        if (journal.isDamaged() || isTooOld()) {
+            purgeAtStart(journal.isDamaged() ? "the journal was damaged" : "away for longer than atoll.purge.expire");
+        }
+        if (!config.agents().isEmpty()) {
+            HttpClient client = HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1)
+                    .connectTimeout(Duration.ofSeconds(1)).executor(loop).build();
+            for (String url : config.agents()) {
+                agents.add(new MeshAgent(url, token, client, loop, context.clock(), context.random(), this));
+            }
+        }
+        journal.purges().forEach(this::remember);
+        this.deliveries = journal.deliveries();
+        deliveries.forEach(this::restore);
+        this.inSync = agents.isEmpty();
+    }
+
+    private boolean isTooOld() {
+        return !config.agents().isEmpty() && journal.aliveWall() != 0
+                && System.currentTimeMillis() - journal.aliveWall() > config.expire().toMillis();
+    }
+
+    private Purge everything(String why) {
+        return new Purge(UUID.randomUUID().toString(), Kind.ALL, "", 0, System.currentTimeMillis(), node.get(), why);
+    }
+
+    /** Purges may have been missed for good: nothing of before may be used. */
+    private void purgeAtStart(String why) {
+        LOG.warn("Purges may have been missed ({}); everything on this host is purged", why);
+        Purge purge = everything(why);
+        try {
+            journal.put(List.of(purge), Set.of(), System.currentTimeMillis());
+        } catch (IOException e) {
+            remember(new Purge(purge.id(), Kind.ALL, "", Math.max(last + 1, purge.wall() * 1000), purge.wall(),
+                    purge.origin(), why));
+        }
+    }
+
+    private void restore(String id, Map<String, Long> to) {
+        for (MeshAgent agent : agents) {
+            if (to.getOrDefault(agent.url(), PurgeJournal.EXPIRED) == PurgeJournal.PENDING && purges.containsKey(id)) {
+                agent.enqueue(purges.get(id));
+            }
+        }
+    }
+
+    // ---- on the agent's thread
+
+    private void remember(Purge purge) {
+        purges.put(purge.id(), purge);
+        last = Math.max(last, purge.number());
+    }
+
+    /** Begins to tell and to ask. On the agent's thread, after the zones were attached. */
+    public void start() {
+        aliveNow();
+        act();
+        actions = loop.scheduleWithFixedDelay(this::act, 50, 50, TimeUnit.MILLISECONDS);
+    }
+
+    private void act() {
+        agents.forEach(agent -> agent.act(ASK_EVERY_MS));
+        long now = context.clock().getAsLong();
+        if (!inSync && (agents.stream().allMatch(MeshAgent::wasAsked)
+                || now - startedMs > config.syncTimeout().toMillis())) {
+            inSync = true;
+            zones.accept(List.of());
+            aliveNow();
+            List<String> silent = agents.stream().filter(agent -> !agent.wasAsked())
+                    .map(agent -> agent.url() + " (" + agent.trouble() + ")").toList();
+            if (silent.isEmpty()) {
+                LOG.info("in sync with the purges of {} agents", agents.size());
+            } else {
+                LOG.warn("These agents did not say within {} ms which purges were missed: {}; caches are used without",
+                        config.syncTimeout().toMillis(), silent);
+            }
+        }
+        if (now - aliveMs > ALIVE_EVERY_MS) {
+            aliveNow();
+            expire();
+        }
+    }
+
+    private void aliveNow() {
+        aliveMs = context.clock().getAsLong();
+        if (inSync) {
+            record("that this agent lives", () -> journal.alive(System.currentTimeMillis(), 0));
+        }
+    }
+
+    /** Gives up telling old purges, and forgets them a day later: caches have nothing of before any more. */
+    private void expire() {
+        long oldest = System.currentTimeMillis() - config.expire().toMillis();
+        for (MeshAgent agent : agents) {
+            List<String> late = purges.values().stream().filter(purge -> purge.wall() < oldest && agent.isQueued(purge.id()))
+                    .map(Purge::id).toList();
+            late.forEach(agent::drop);
+            if (!late.isEmpty()) {
+                LOG.warn("{} was not told {} purges within atoll.purge.expire; when it comes back it purges everything",
+                        agent.url(), late.size());
+                delivered(late, agent.url(), PurgeJournal.EXPIRED);
+            }
+        }
+        List<String> over = purges.values().stream().filter(purge -> purge.wall() < oldest - SHOWN_MS).map(Purge::id).toList();
+        purges.keySet().removeAll(over);
+        deliveries.keySet().removeAll(over);
+        if (!over.isEmpty()) {
+            record("that purges are over", () -> journal.remove(over));
+        }
+    }
+
+    private void delivered(List<String> ids, String url, long wall) {
+        ids.forEach(id -> deliveries.computeIfAbsent(id, key -> new LinkedHashMap<>()).put(url, wall));
+        record("that an agent was told", () -> journal.told(ids, url, wall));
+    }
+
+    private interface Writing {
+        void run() throws IOException;
+    }
+
+    private void record(String what, Writing writing) {
+        CompletableFuture.runAsync(() -> {
+            try {
+                writing.run();
+            } catch (IOException e) {
+                LOG.warn("The journal {} cannot record {}: {}", path, what, e.toString());
+            }
+        }, disk);
+    }
+
+    /** Whether all that the other agents knew when this one began is in force here, or they were asked long enough. */
+    @Override
+    public boolean isInSync() {
+        return inSync;
+    }
+
+    /** When the journal knows less than a zone, it lost purges. */
+    @Override
+    public void found(Path zone, long zoneLast) {
+        if (zoneLast <= last) {
+            return;
+        }
+        LOG.warn("{} has a purge that {} does not know: everything on this host is purged, since a new zone file could not be "
+                + "told what was purged before", zone, path);
+        last = zoneLast;
+        record("a purge", () -> journal.alive(journal.aliveWall(), zoneLast));
+        accept(List.of(everything("the journal was behind the zone")), Set.of());
+    }
+
+    // ---- what others ask
+
+    private List<Purge> put(Collection<Purge> wanted, Set<String> to) {
+        try {
+            return journal.put(wanted, to, System.currentTimeMillis());
+        } catch (IOException e) {
+            throw new ApiException(503, "The purge cannot be recorded: " + e, path.toString(),
+                    "a journal that can be written", "make room or mend the permissions of its folder, then try again");
+        }
+    }
+
+    /** Journals what is new of it, then puts that in force. Completes on the agent's thread. */
+    private CompletableFuture<List<Purge>> accept(Collection<Purge> wanted, Set<String> to) {
+        return CompletableFuture.supplyAsync(() -> put(wanted, to), disk).thenApplyAsync(fresh -> {
+            fresh.forEach(this::remember);
+            zones.accept(fresh);
+            return fresh;
+        }, loop);
+    }
+
+    @Override
+    public CompletableFuture<PurgeView> purge(Wanted wanted) {
+        String id = wanted.id().isEmpty() ? UUID.randomUUID().toString() : wanted.id();
+        Set<String> to = new LinkedHashSet<>(config.agents());
+        return CompletableFuture.supplyAsync(() -> origin(id, wanted), loop)
+                .thenCompose(origin -> accept(List.of(new Purge(id, wanted.kind(), wanted.text(), 0,
+                        System.currentTimeMillis(), origin, wanted.note())), to))
+                .thenComposeAsync(fresh -> {
+                    fresh.forEach(purge -> LOG.info("purge {} {} {}{}", purge.id(), word(purge.kind()), purge.text(),
+                            purge.note().isEmpty() ? "" : ": " + purge.note()));
+                    for (MeshAgent agent : agents) {
+                        fresh.forEach(one -> enqueue(agent, one));
+                        agent.hurry();
+                        agent.act(ASK_EVERY_MS);
+                    }
+                    return answered(id);
+                }, loop).thenApplyAsync(done -> view(purges.get(id)), loop);
+    }
+
+    private String origin(String id, Wanted wanted) {
+        Purge known = purges.get(id);
+        if (known != null && (known.kind() != wanted.kind() || !known.text().equals(wanted.text()))) {
+            throw new ApiException(409, "The purge " + id + " is another one: " + word(known.kind()) + " " + known.text(),
+                    "id", "a name that was not used yet", "leave it away");
+        }
+        return node.get();
+    }
+
+    private void enqueue(MeshAgent agent, Purge purge) {
+        deliveries.computeIfAbsent(purge.id(), key -> new LinkedHashMap<>()).put(agent.url(), PurgeJournal.PENDING);
+        agent.enqueue(purge);
+    }
+
+    /** Completes when no agent is to be told any more, or after a while. */
+    private CompletableFuture<Void> answered(String id) {
+        CompletableFuture<Void> answer = new CompletableFuture<>();
+        if (agents.stream().noneMatch(agent -> agent.isQueued(id))) {
+            answer.complete(null);
+        } else {
+            Waiting one = new Waiting(id, answer);
+            waiting.add(one);
+            loop.schedule(() -> waiting.remove(one) && answer.complete(null), ANSWER_AFTER_MS, TimeUnit.MILLISECONDS);
+        }
+        return answer;
+    }
+
+    @Override
+    public void told(MeshAgent agent, List<Purge> batch) {
+        delivered(batch.stream().map(Purge::id).toList(), agent.url(), System.currentTimeMillis());
+        List<Waiting> over = waiting.stream()
+                .filter(one -> agents.stream().noneMatch(other -> other.isQueued(one.id()))).toList();
+        waiting.removeAll(over);
+        over.forEach(one -> one.answer().complete(null));
+    }
+
+    @Override
+    public CompletableFuture<?> heard(List<Purge> batch) {
+        List<Purge> unknown = batch.stream().filter(purge -> !purges.containsKey(purge.id())).toList();
+        if (unknown.isEmpty()) {
+            return CompletableFuture.completedFuture(null);
+        }
+        LOG.info("{} purges were missed and are in force now", unknown.size());
+        return accept(unknown, Set.of());
+    }
+
+    @Override
+    public CompletableFuture<Integer> receive(List<Purge> batch) {
+        return accept(batch, Set.of()).thenApply(List::size);
+    }
+
+    @Override
+    public CompletableFuture<Batch> after(long number, int limit) {
+        return CompletableFuture.supplyAsync(() -> {
+            int most = Math.min(limit, PAGE);
+            List<Purge> later = purges.values().stream().filter(purge -> purge.number() > number).limit(most + 1L).toList();
+            boolean more = later.size() > most;
+            List<Purge> page = more ? later.subList(0, most) : later;
+            return new Batch(page, page.isEmpty() ? number : page.get(page.size() - 1).number(), more);
+        }, loop);
+    }
+
+    @Override
+    public CompletableFuture<List<PurgeView>> list(int limit) {
+        return CompletableFuture.supplyAsync(() -> {
+            List<Purge> known = new ArrayList<>(purges.values());
+            List<PurgeView> views = new ArrayList<>();
+            for (int i = known.size() - 1; i >= 0 && views.size() < limit; i--) {
+                views.add(view(known.get(i)));
+            }
+            return views;
+        }, loop);
+    }
+
+    @Override
+    public CompletableFuture<Optional<PurgeView>> find(String id) {
+        return CompletableFuture.supplyAsync(() -> Optional.ofNullable(purges.get(id)).map(this::view), loop);
+    }
+
+    private PurgeView view(Purge purge) {
+        List<PurgeView.Node> nodes = new ArrayList<>();
+        nodes.add(new PurgeView.Node("local", "done", "", ""));
+        deliveries.getOrDefault(purge.id(), Map.of()).forEach((url, wall) -> nodes.add(node(url, wall)));
+        List<String> states = nodes.stream().map(PurgeView.Node::state).toList();
+        return new PurgeView(purge.id(), word(purge.kind()), purge.text(), Long.toHexString(purge.number()),
+                Instant.ofEpochMilli(purge.wall()).toString(), purge.origin(), purge.note(),
+                states.contains("pending") ? "pending" : states.contains("expired") ? "expired" : "done", nodes);
+    }
+
+    private PurgeView.Node node(String url, long wall) {
+        if (wall > 0) {
+            return new PurgeView.Node(url, "done", Instant.ofEpochMilli(wall).toString(), "");
+        }
+        Optional<MeshAgent> agent = agents.stream().filter(one -> one.url().equals(url)).findFirst();
+        boolean pending = wall == PurgeJournal.PENDING && agent.isPresent();
+        return new PurgeView.Node(url, pending ? "pending" : "expired", "",
+                pending ? agent.get().trouble() : agent.isEmpty() ? "it is not in atoll.mesh.agents any more" : "");
+    }
+
+    static String word(Kind kind) {
+        return kind.name().toLowerCase(Locale.ROOT);
+    }
+
+    /** Purges that are in force. */
+    public int count() {
+        return purges.size();
+    }
+
+    /** What other agents are still to be told, over all of them. */
+    public int pending() {
+        return agents.stream().mapToInt(MeshAgent::queued).sum();
+    }
+
+    @Override
+    public void publish(ZonePurges zone) {
+        purges.values().forEach(purge -> zone.put(purge.kind(), purge.text(), purge.number()));
+    }
+
+    /** Neither tells nor asks any more. On the agent's thread. */
+    public void stop() {
+        if (actions != null) {
+            actions.cancel(false);
+        }
+        aliveNow();
+    }
+
+    /** Lets go of the journal, once nothing writes to it any more. */
+    @Override
+    public void close() throws IOException {
+        journal.close();
+    }
+}

@@ -103,6 +103,9 @@ class DirectiveErrorsTest {
         atoll_disk_reserve '' 1m      => "atoll_disk_reserve" directive needs the folder of a cache and a size
         atoll_disk_reserve /tmp /tmp/ 1m => "atoll_disk_reserve" directive names the same folder twice
         atoll_status                  => "atoll_status" directive is not allowed here
+        atoll_purge_wait soon         => "soon" of "atoll_purge_wait": expected on, off or a time
+        atoll_purge_wait on; atoll_purge_wait off => "atoll_purge_wait" directive is duplicate
+        atoll_purge_key a; atoll_purge_key b => "atoll_purge_key" directive is duplicate
         """)
     void shouldRefuseInHttp(String lines, String expected, Scene scene) {
         Nginx nginx = Nginx.in(scene, "nginx");

@@ -106,7 +106,7 @@ class ExamplesTest {
     @Test
     void shouldHaveASceneForEachExample() throws IOException {
         try (Stream<Path> folders = Files.list(EXAMPLES)) {
-            assertEquals(Set.of("minimal", "probes", "slow-start", "hot-keys", "bounded-load", "protocols", "one-tier-route",
+            assertEquals(Set.of("minimal", "probes", "slow-start", "hot-keys", "bounded-load", "purge", "protocols", "one-tier-route",
                     "two-tiers", "regions",
                     "origin-pool", "slices", "tls", "agent", "mesh"),
                     new HashSet<>(folders.filter(Files::isDirectory).map(path -> path.getFileName().toString()).toList()));
@@ -167,6 +167,23 @@ class ExamplesTest {
                 peers.addAll(response.header("X-Atoll-Hot").equals("1") ? Set.of(response.body()) : Set.of());
                 return peers.size() == 3;
             });
+            return null;
+        });
+    }
+
+    @Test
+    void shouldServeThePurgeExample(Scene scene) throws IOException {
+        Example example = Example.start(scene, "purge");
+        withAgent(example, "purge.conf", () -> {
+            Await.until("the agent to be in sync", FAR, () -> agent(example, "/metrics").contains("purges_in_sync1.0"));
+            String before = get(example, "/images/1.jpg").body();
+            String other = get(example, "/other").body();
+            assertEquals(before, get(example, "/images/1.jpg").body());
+            Http.Response answer = Http.withBody(Http.address("127.0.0.1:" + example.ports.get(6)), "POST", "/v1/purge",
+                    "{\"prefix\": \"atoll/images/\"}");
+            assertEquals(200, answer.status(), answer.body());
+            assertEquals("MISS", get(example, "/images/1.jpg").header("X-Cache"));
+            assertEquals(other, get(example, "/other").body());
             return null;
         });
     }

@@ -27,11 +27,18 @@ public final class Agent implements AutoCloseable {
     private final Path folder;
     private final Nginx front;
     private final List<String> command = new ArrayList<>();
+    private final SocketAddress api;
     private Process process;
 
     private Agent(Scene scene, Nginx front, String name, String listen, NetNs netns, List<String> jvm, String settings)
             throws IOException {
+        this(scene, front, name, listen, null, netns, jvm, settings);
+    }
+
+    private Agent(Scene scene, Nginx front, String name, String listen, SocketAddress api, NetNs netns, List<String> jvm,
+            String settings) throws IOException {
         this.front = front;
+        this.api = api;
         folder = Files.createDirectories(scene.file(name));
         Files.writeString(folder.resolve("token"), "secret-of-the-scene");
         Files.writeString(folder.resolve("agent.conf"), """
@@ -86,6 +93,16 @@ public final class Agent implements AutoCloseable {
             Await.until("the second agent to take over", START,
                     () -> new ZoneFile(front.zone()).word(HeaderRecord.AGENT_PID) == agent.pid());
             return agent;
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    /** One beside an nginx, with more settings as above, whose API is reached where it listens; not started yet. */
+    public static Agent in(Scene scene, Nginx front, String name, String listen, String settings) {
+        try {
+            return scene.keep(new Agent(scene, front, name, listen, Http.address(listen), null,
+                    List.of("-Xmx64m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"), settings));
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
@@ -152,7 +169,7 @@ public final class Agent implements AutoCloseable {
     /** A call with the token. */
     public Http.Response send(String method, String path) {
         try {
-            return Http.once(address(), method, "/agent" + path, "Authorization: Bearer secret-of-the-scene",
+            return Http.once(address(), method, target(path), "Authorization: Bearer secret-of-the-scene",
                     "Content-Length: 0");
         } catch (IOException e) {
             throw new UncheckedIOException(e);
@@ -162,7 +179,7 @@ public final class Agent implements AutoCloseable {
     /** A call with the token and a JSON body. */
     public Http.Response send(String method, String path, String body) {
         try {
-            return Http.withBody(address(), method, "/agent" + path, body, "Authorization: Bearer secret-of-the-scene",
+            return Http.withBody(address(), method, target(path), body, "Authorization: Bearer secret-of-the-scene",
                     "Content-Type: application/json");
         } catch (IOException e) {
             throw new UncheckedIOException(e);
@@ -191,6 +208,10 @@ public final class Agent implements AutoCloseable {
     /** Gives a server of an upstream another weight. */
     public void weight(String upstream, String server, int weight) {
         call("PATCH", "/v1/upstreams/" + upstream + "/servers/" + server, "{\"weight\": %d}".formatted(weight));
+    }
+
+    private String target(String path) {
+        return api == null ? "/agent" + path : path;
     }
 
     /** Takes a peer out of service for good, as an operator does. */
@@ -229,12 +250,12 @@ public final class Agent implements AutoCloseable {
     }
 
     private SocketAddress address() {
-        return front.address();
+        return api == null ? front.address() : api;
     }
 
     private boolean answers() {
         try {
-            return Http.get(address(), "/agent/healthz").status() == 200;
+            return Http.get(address(), target("/healthz")).status() == 200;
         } catch (IOException e) {
             return false;
         }
@@ -251,7 +272,8 @@ public final class Agent implements AutoCloseable {
         }
     }
 
-    private static JsonNode json(Http.Response response) {
+    /** A body as JSON. */
+    public static JsonNode json(Http.Response response) {
         try {
             return JSON.readTree(response.body());
         } catch (IOException e) {

@@ -54,6 +54,7 @@ public final class RouteMesh {
         private String server = "";
         private String key = "$uri";
         private String retry = "error timeout http_502";
+        private String generation = "";
 
         private Node(String name, String address) {
             this.name = name;
@@ -140,6 +141,13 @@ public final class RouteMesh {
             return this;
         }
 
+        /** Its cache can be purged, and it hands on what it knows of that by this line. */
+        public Node generation(String line) {
+            generation = "$atoll_generation";
+            step += "\n" + line;
+            return this;
+        }
+
         /** Writes its configuration and starts it. */
         public Node start() {
             configure();
@@ -207,7 +215,7 @@ public final class RouteMesh {
                     }
                     """.formatted(secret == null ? "" : "atoll_secret " + scene.file("secret") + ";", http,
                     key, edgeTier == null ? servers(edges) : edgeTier, key, shieldTier == null ? servers(shields) : shieldTier,
-                    originServer(), route, server(), server, address, step, retry, key, caching));
+                    originServer(), route, server(), server, address, step, retry, generation + key, caching));
         }
     }
 

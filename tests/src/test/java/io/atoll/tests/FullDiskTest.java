@@ -70,6 +70,16 @@ class FullDiskTest {
         return JSON.readTree(Http.get(at, "/status").body()).path("disks").path(0);
     }
 
+    private static void awaitLow(Nginx nginx) {
+        Await.until("the disk to be found full", FAR, () -> {
+            try {
+                return disk(nginx.address()).path("low").asBoolean();
+            } catch (IOException e) {
+                throw new UncheckedIOException(e);
+            }
+        });
+    }
+
     /** Waits until a new object is stored. */
     private static void awaitStoring(SocketAddress at) {
         int[] next = {0};
@@ -148,6 +158,24 @@ class FullDiskTest {
     }
 
     @Test
+    void shouldServeWithoutStoringWhileTheDiskIsReadOnly(Scene scene) throws IOException {
+        Peers peers = Peers.start(scene, 1);
+        Nginx nginx = cache(scene, "atoll", peers, "atoll_disk_reserve cache 256k;",
+                "proxy_no_cache $atoll_no_store; proxy_max_temp_file_size 0;");
+        SmallDisk disk = SmallDisk.under(nginx, "2m");
+        nginx.start();
+        Await.until("an object to be stored", FAR, () -> cacheStatus(nginx.address(), "/o/1").equals("HIT"));
+        disk.readOnly(true);
+        awaitLow(nginx);
+        assertEquals("HIT", cacheStatus(nginx.address(), "/o/1"));
+        for (int i = 2; i < 50; i++) {
+            assertEquals("MISS", cacheStatus(nginx.address(), "/o/" + i));
+        }
+        disk.readOnly(false);
+        awaitStoring(nginx.address());
+    }
+
+    @Test
     void shouldLookOnlyAtTheDiskOfTheRequestsCache(Scene scene) throws IOException {
         Peers peers = Peers.start(scene, 1);
         Nginx nginx = Nginx.in(scene, "two");
@@ -169,13 +197,7 @@ class FullDiskTest {
                 }
                 """.formatted(nginx.socket(), peers.name(0))).start();
         disk.fill(0);
-        Await.until("the full disk to be seen", FAR, () -> {
-            try {
-                return disk(nginx.address()).path("low").asBoolean();
-            } catch (IOException e) {
-                throw new UncheckedIOException(e);
-            }
-        });
+        awaitLow(nginx);
         for (String expected : List.of("MISS", "HIT")) {
             assertEquals("MISS", cacheStatus(nginx.address(), "/full/o/1"));
             assertEquals(expected, cacheStatus(nginx.address(), "/roomy/o/1"));

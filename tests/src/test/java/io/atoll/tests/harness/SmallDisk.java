@@ -67,6 +67,12 @@ public final class SmallDisk {
         }
     }
 
+    /** Makes it read-only, or writable again. */
+    public void readOnly(boolean on) {
+        Proc.must("nsenter", "--mount=/proc/" + nginx.pid() + "/ns/mnt", "mount", "-o", on ? "remount,ro" : "remount,rw",
+                nginx.prefix() + "/disk");
+    }
+
     /** The mounted folder, as this process sees it. */
     private Path folder() {
         return Path.of("/proc/" + nginx.pid() + "/root" + nginx.prefix() + "/disk");

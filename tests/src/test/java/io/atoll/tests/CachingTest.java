@@ -147,7 +147,7 @@ class CachingTest {
         for (String edge : edges) {
             Nginx node = Nginx.in(scene, "edge" + edge.split("[.:]")[3]).expectLog("CDN-Loop").atoll(locations(edge, """
                     if ($http_x_who) { return 200 $atoll_owner_edges; }
-                    """, "include " + Dist.folder().resolveSibling("conf-examples/atoll_params") + ";", "cdn") + """
+                    """, "include " + Dist.ROOT.resolve("conf-examples/atoll_params") + ";", "cdn") + """
                     atoll_secret %s;
                     upstream edges { atoll $host$uri$is_args$args; %s }
                     upstream edges_slices { atoll $host$uri$is_args$args$slice_range; %s }

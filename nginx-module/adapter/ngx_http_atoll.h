@@ -22,8 +22,8 @@
 #include <ngx_http.h>
 
 #include "../compiler/atoll_compile.h"
-#include "../reader/atoll_balance.h"
-#include "../writer/atoll_zone_writer.h"
+#include "../reader/atoll_handover.h"
+#include "../writer/atoll_previous.h"
 
 #if !(NGX_HAVE_CLOCK_MONOTONIC)
 #error "Atoll needs an nginx whose ngx_current_msec is CLOCK_MONOTONIC"
@@ -36,6 +36,7 @@
 #define NGX_HTTP_ATOLL_ZONE_PATH  "/run/atoll/atoll.zone"
 #define NGX_HTTP_ATOLL_ZONE_SIZE  (8 * 1024 * 1024)
 #define NGX_HTTP_ATOLL_PANIC      50
+#define NGX_HTTP_ATOLL_HANDOVER   (10 * 60 * 1000)
 #define NGX_HTTP_ATOLL_UNSET      UINT32_MAX
 #define NGX_HTTP_ATOLL_PURGE_WAIT NGX_MAX_INT_T_VALUE   /* milliseconds: until an agent comes */
 
@@ -52,6 +53,7 @@ typedef struct {
     ngx_str_t                       orphan;      /* a directive that wants `atoll` in the same block */
     ngx_http_upstream_srv_conf_t   *upstream;
     ngx_http_upstream_rr_peers_t   *peers;       /* as nginx resolved them */
+    ngx_msec_t                      handover_timeout; /* of a fill request to the former owner of a key */
     atoll_balancer_t                balancer;    /* this worker's */
     ngx_http_atoll_route_t         *route;       /* of an upstream with atoll_route */
     ngx_str_t                       self;        /* the server here that is this node; len 0: none */
@@ -78,11 +80,14 @@ typedef struct {
     ngx_array_t               disks;            /* of ngx_http_atoll_disk_t */
 
     /* master: between postconfiguration and init_module */
+    atoll_known_t             known;            /* the live zone's members, where the upstreams' previous rings lie */
     atoll_compile_region_t    region;
     atoll_writer_request_t    request;
     atoll_writer_t            writer;
     unsigned                  node_given:1;     /* by atoll_node */
     unsigned                  compiled:1;       /* region is mapped */
+    unsigned                  previous:1;       /* an upstream has a previous ring */
+    unsigned                  no_previous:1;    /* none may have */
     unsigned                  prepared:1;
     unsigned                  committed:1;
 

@@ -9,6 +9,7 @@ static char *ngx_http_atoll(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 static char *ngx_http_atoll_probe(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 static char *ngx_http_atoll_slow_start(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 static char *ngx_http_atoll_panic(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+static char *ngx_http_atoll_handover(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
 
 ngx_command_t  ngx_http_atoll_commands[] = {
@@ -97,6 +98,13 @@ ngx_command_t  ngx_http_atoll_commands[] = {
       0,
       NULL },
 
+    { ngx_string("atoll_handover"),
+      NGX_HTTP_UPS_CONF|NGX_CONF_TAKE12,
+      ngx_http_atoll_handover,
+      NGX_HTTP_SRV_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("atoll_status"),
       NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
       ngx_http_atoll_status,
@@ -172,6 +180,8 @@ ngx_http_atoll_create_srv_conf(ngx_conf_t *cf)
     ascf->settings.slow_start_ms = NGX_HTTP_ATOLL_UNSET;
     ascf->settings.panic_percent = NGX_HTTP_ATOLL_UNSET;
     ascf->settings.method = NGX_HTTP_ATOLL_UNSET;
+    ascf->settings.handover_ms = NGX_HTTP_ATOLL_UNSET;
+    ascf->handover_timeout = 500;
 
     return ascf;
 }
@@ -730,6 +740,48 @@ ngx_http_atoll_panic(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     ascf->settings.panic_percent = n;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_atoll_handover(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_atoll_srv_conf_t  *ascf = conf;
+
+    ngx_int_t   ms;
+    ngx_str_t  *value, s;
+
+    if (ascf->settings.handover_ms != NGX_HTTP_ATOLL_UNSET) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+    ascf->orphan = value[0];
+
+    ms = ngx_parse_time(&value[1], 0);
+
+    if (ms == NGX_ERROR || (uint64_t) ms > ATOLL_HANDOVER_LIMIT_MS) {
+        return ngx_http_atoll_invalid(cf, &value[1], "a time up to 1d, as in 10m; 0 is off");
+    }
+
+    ascf->settings.handover_ms = ms;
+
+    if (cf->args->nelts == 3) {
+
+        if (!ngx_http_atoll_option(&value[2], "timeout", &s)) {
+            return ngx_http_atoll_invalid(cf, &value[2], "<time> [timeout=<time>]");
+        }
+
+        ms = ngx_parse_time(&s, 0);
+
+        if (ms == NGX_ERROR || ms < 1 || ms > 60000) {
+            return ngx_http_atoll_invalid(cf, &value[2], "timeout=<time>, 1ms to 1m");
+        }
+
+        ascf->handover_timeout = ms;
+    }
 
     return NGX_CONF_OK;
 }

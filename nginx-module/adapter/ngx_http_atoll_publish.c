@@ -1,6 +1,6 @@
 /*
  * From parsed upstreams to a zone: open the zone that is there, put what was changed at run time to the servers of nginx.conf,
- * fill the compile request, have the child compile it, check every table with the workers' own reader, plan the zone file;
+ * see who owned the keys until now, fill the compile request, have the child compile it, check every table with the workers' own reader, plan the zone file;
  * commit once nginx can no longer refuse the configuration. Master only.
  */
 
@@ -9,6 +9,8 @@
 #include <dlfcn.h>
 
 
+static ngx_int_t ngx_http_atoll_plan(ngx_conf_t *cf, ngx_http_atoll_main_conf_t *amcf, char *error);
+static uint64_t ngx_http_atoll_weight_limit(ngx_http_atoll_main_conf_t *amcf);
 static ngx_int_t ngx_http_atoll_fill_request(ngx_conf_t *cf, ngx_http_atoll_main_conf_t *amcf);
 static ngx_int_t ngx_http_atoll_fill_region(ngx_conf_t *cf, ngx_http_atoll_main_conf_t *amcf);
 static ngx_int_t ngx_http_atoll_run_compiler(ngx_conf_t *cf, ngx_http_atoll_main_conf_t *amcf);
@@ -53,6 +55,7 @@ ngx_int_t
 ngx_http_atoll_prepare(ngx_conf_t *cf, ngx_http_atoll_main_conf_t *amcf)
 {
     char                 error[ATOLL_WRITER_ERROR];
+    ngx_int_t            rc;
     ngx_pool_cleanup_t  *cln;
 
     cln = ngx_pool_cleanup_add(cf->cycle->pool, 0);
@@ -69,20 +72,24 @@ ngx_http_atoll_prepare(ngx_conf_t *cf, ngx_http_atoll_main_conf_t *amcf)
         return NGX_ERROR;
     }
 
-    if (atoll_writer_open(&amcf->writer, (char *) amcf->zone_path.data, ngx_test_config, error) != 0) {
+    rc = ngx_http_atoll_plan(cf, amcf, error);
+
+    if (rc == NGX_DECLINED && amcf->previous) {
+        ngx_log_error(NGX_LOG_WARN, cf->log, 0, "atoll_handover: not from the owners before this change: %s", error);
+
+        atoll_compile_region_close(&amcf->region);
+        amcf->compiled = 0;
+        amcf->no_previous = 1;
+
+        rc = ngx_http_atoll_plan(cf, amcf, error);
+    }
+
+    if (rc == NGX_DECLINED) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "atoll_zone: %s", error);
         return NGX_ERROR;
     }
 
-    if (ngx_http_atoll_fill_request(cf, amcf) != NGX_OK
-        || ngx_http_atoll_fill_region(cf, amcf) != NGX_OK
-        || ngx_http_atoll_run_compiler(cf, amcf) != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    if (atoll_writer_plan(&amcf->writer, &amcf->request, ngx_test_config, error) != 0) {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "atoll_zone: %s", error);
+    if (rc != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -92,13 +99,44 @@ ngx_http_atoll_prepare(ngx_conf_t *cf, ngx_http_atoll_main_conf_t *amcf)
 }
 
 
+/* NGX_DECLINED: the zone file does not do, error says why. */
+static ngx_int_t
+ngx_http_atoll_plan(ngx_conf_t *cf, ngx_http_atoll_main_conf_t *amcf, char *error)
+{
+    if (atoll_writer_open(&amcf->writer, (char *) amcf->zone_path.data, ngx_test_config, error) != 0) {
+        return NGX_DECLINED;
+    }
+
+    if (amcf->known.upstreams == NULL) {
+        atoll_known_read(&amcf->known, (char *) amcf->zone_path.data);
+    }
+
+    if (ngx_http_atoll_fill_request(cf, amcf) != NGX_OK
+        || ngx_http_atoll_fill_region(cf, amcf) != NGX_OK
+        || ngx_http_atoll_run_compiler(cf, amcf) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return atoll_writer_plan(&amcf->writer, &amcf->request, ngx_test_config, error) == 0 ? NGX_OK : NGX_DECLINED;
+}
+
+
+/* Weights that an upstream may have in all: those whose points the zone file holds. */
+static uint64_t
+ngx_http_atoll_weight_limit(ngx_http_atoll_main_conf_t *amcf)
+{
+    return amcf->zone_size / (ATOLL_POINTS_PER_WEIGHT * sizeof(atoll_point_record_t));
+}
+
+
 /* Maps a region for the peers of all upstreams. */
 static ngx_int_t
 ngx_http_atoll_open_region(ngx_conf_t *cf, ngx_http_atoll_main_conf_t *amcf)
 {
     size_t                           names;
     uint32_t                         n, peers;
-    uint64_t                         points, weight, limit, in_zone;
+    uint64_t                         points, weight, previous, limit, in_zone, *sum;
     ngx_uint_t                       i, maglev;
     ngx_http_atoll_srv_conf_t      **ascfp;
     const atoll_writer_upstream_t   *wu;
@@ -107,19 +145,21 @@ ngx_http_atoll_open_region(ngx_conf_t *cf, ngx_http_atoll_main_conf_t *amcf)
     names = 0;
     points = 0;
     peers = 0;
-    in_zone = amcf->zone_size / (ATOLL_POINTS_PER_WEIGHT * sizeof(atoll_point_record_t));
+    in_zone = ngx_http_atoll_weight_limit(amcf);
 
     for (i = 0; i < amcf->upstreams.nelts; i++) {
 
         wu = &amcf->request.upstreams[i];
         weight = 0;
+        previous = 0;
         names += ascfp[i]->upstream->host.len;
         maglev = ascfp[i]->settings.method == ATOLL_METHOD_MAGLEV;
         limit = maglev ? INT32_MAX : in_zone;
 
         for (n = 0; n < wu->peer_count; n++) {
             names += wu->peers[n].server_length;
-            weight += ngx_min((uint64_t) wu->peers[n].weight, limit + 1);
+            sum = (wu->peers[n].flags & ATOLL_PEER_FLAG_PREVIOUS) ? &previous : &weight;
+            *sum += ngx_min((uint64_t) wu->peers[n].weight, limit + 1);
         }
 
         if (weight > limit && maglev) {
@@ -139,7 +179,7 @@ ngx_http_atoll_open_region(ngx_conf_t *cf, ngx_http_atoll_main_conf_t *amcf)
         }
 
         peers += wu->peer_count;
-        points += maglev ? ATOLL_RING_COUNT_ * (uint64_t) ATOLL_MAGLEV_ENTRIES : weight * ATOLL_POINTS_PER_WEIGHT;
+        points += maglev ? ATOLL_RING_COUNT_ * (uint64_t) ATOLL_MAGLEV_ENTRIES : (weight + previous) * ATOLL_POINTS_PER_WEIGHT;
     }
 
     if (atoll_compile_region_open(&amcf->region, amcf->upstreams.nelts, peers, names, points) != 0) {
@@ -261,7 +301,7 @@ ngx_http_atoll_run_compiler(ngx_conf_t *cf, ngx_http_atoll_main_conf_t *amcf)
         wu[i].table_length = cu->table_length;
 
         if (atoll_table_check(&table, wu[i].table, wu[i].table_length) != ATOLL_TABLE_OK
-            || table.peer_count > amcf->request.upstreams[i].peer_count)
+            || table.all_peers > amcf->request.upstreams[i].peer_count)
         {
             ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                           "atoll: the table compiled for upstream \"%V\" does not pass validation; expected atoll-core.jar in \"%V\" "
@@ -299,6 +339,10 @@ ngx_http_atoll_fill_settings(ngx_http_atoll_srv_conf_t *ascf)
 
     if (settings->method == NGX_HTTP_ATOLL_UNSET) {
         settings->method = ATOLL_METHOD_KETAMA;
+    }
+
+    if (settings->handover_ms == NGX_HTTP_ATOLL_UNSET) {
+        settings->handover_ms = NGX_HTTP_ATOLL_HANDOVER;
     }
 }
 
@@ -375,6 +419,68 @@ ngx_http_atoll_added_peer(atoll_writer_peer_t *wp, const atoll_peer_identity_rec
 }
 
 
+/* Behind the present peers, those of the ring before, if they fit the file: what decides that is the present primary ring. */
+static ngx_int_t
+ngx_http_atoll_fill_previous(ngx_conf_t *cf, ngx_http_atoll_main_conf_t *amcf, ngx_http_atoll_srv_conf_t *ascf,
+    const atoll_known_upstream_t *known, atoll_writer_upstream_t *wu)
+{
+    uint32_t              n, left;
+    uint64_t              weight;
+    atoll_member_t       *wanted;
+    atoll_members_t       members;
+    atoll_previous_t      previous;
+    atoll_writer_peer_t  *wp = (atoll_writer_peer_t *) wu->peers;
+
+    wanted = ngx_pcalloc(cf->temp_pool, (wu->peer_count + 1) * sizeof(atoll_member_t));
+    if (wanted == NULL) {
+        return NGX_ERROR;
+    }
+
+    members.members = wanted;
+    members.count = 0;
+    left = 0;
+
+    for (n = 0; n < wu->peer_count; n++) {
+        left |= !(wp[n].flags & (ATOLL_PEER_FLAG_BACKUP|ATOLL_PEER_FLAG_REMOVED));
+    }
+
+    for (n = 0; n < wu->peer_count; n++) {
+
+        if ((wp[n].flags & ATOLL_PEER_FLAG_BACKUP) || (left && (wp[n].flags & ATOLL_PEER_FLAG_REMOVED))) {
+            continue;
+        }
+
+        wanted[members.count++].peer = wp[n];
+    }
+
+    if (known && amcf->known.records[known - amcf->known.upstreams].method != ascf->settings.method) {
+        /* the ring before had its points by other rules */
+        known = NULL;
+    }
+
+    previous = atoll_previous_after(known, &members, ngx_current_msec, ascf->settings.handover_ms);
+    weight = 0;
+
+    for (n = 0; n < previous.members.count; n++) {
+        weight += previous.members.members[n].peer.weight;
+    }
+
+    if (previous.members.count == 0 || weight > ngx_http_atoll_weight_limit(amcf)) {
+        return NGX_OK;
+    }
+
+    for (n = 0; n < previous.members.count; n++) {
+        wp[wu->peer_count] = previous.members.members[n].peer;
+        wp[wu->peer_count++].flags |= ATOLL_PEER_FLAG_PREVIOUS;
+    }
+
+    wu->handover_until_ms = previous.until_ms;
+    amcf->previous = 1;
+
+    return NGX_OK;
+}
+
+
 static ngx_int_t
 ngx_http_atoll_fill_peers(ngx_conf_t *cf, ngx_http_atoll_main_conf_t *amcf, ngx_http_atoll_srv_conf_t *ascf,
     atoll_writer_upstream_t *wu)
@@ -384,9 +490,16 @@ ngx_http_atoll_fill_peers(ngx_conf_t *cf, ngx_http_atoll_main_conf_t *amcf, ngx_
     ngx_uint_t                           n, backup, changed, added;
     atoll_writer_peer_t                 *wp;
     ngx_http_upstream_rr_peer_t         *peer;
+    const atoll_known_upstream_t        *known;
     const atoll_peer_identity_record_t  *identity;
 
+    known = amcf->no_previous ? NULL : atoll_known_find(&amcf->known, name->data, name->len);
+
     n = ascf->peers->number + (ascf->peers->next ? ascf->peers->next->number : 0);
+
+    if (known) {
+        n += known->primary.count + known->previous.members.count;
+    }
 
     for (slot = 0; atoll_writer_next_added(&amcf->writer, name->data, name->len, &slot); /* void */) {
         n++;
@@ -427,7 +540,7 @@ ngx_http_atoll_fill_peers(ngx_conf_t *cf, ngx_http_atoll_main_conf_t *amcf, ngx_
                       name, added, changed);
     }
 
-    return NGX_OK;
+    return ngx_http_atoll_fill_previous(cf, amcf, ascf, known, wu);
 }
 
 
@@ -518,6 +631,8 @@ ngx_http_atoll_commit(ngx_cycle_t *cycle, ngx_http_atoll_main_conf_t *amcf)
 
     atoll_compile_region_close(&amcf->region);
     amcf->compiled = 0;
+
+    atoll_known_close(&amcf->known);
 }
 
 
@@ -555,4 +670,6 @@ ngx_http_atoll_cleanup(void *data)
     } else {
         atoll_writer_abandon(&amcf->writer);
     }
+
+    atoll_known_close(&amcf->known);
 }

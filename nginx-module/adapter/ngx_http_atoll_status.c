@@ -8,6 +8,7 @@ static ngx_int_t ngx_http_atoll_send_json(ngx_http_request_t *r, ngx_buf_t *b);
 static u_char *ngx_http_atoll_status_disks(u_char *p, u_char *end, ngx_http_atoll_main_conf_t *amcf, ngx_log_t *log);
 static u_char *ngx_http_atoll_status_upstream(u_char *p, u_char *end, ngx_http_atoll_main_conf_t *amcf,
     ngx_http_atoll_srv_conf_t *ascf);
+static u_char *ngx_http_atoll_status_handover(u_char *p, u_char *end, atoll_balancer_t *balancer);
 static u_char *ngx_http_atoll_status_peer(u_char *p, u_char *end, atoll_balancer_t *balancer, ngx_uint_t i);
 
 
@@ -84,7 +85,7 @@ ngx_http_atoll_status_handler(ngx_http_request_t *r)
 
     for (i = 0; i < amcf->upstreams.nelts; i++) {
         (void) (ascfp[i]->balancer.zone && atoll_balancer_refresh(&ascfp[i]->balancer));
-        size += NGX_HTTP_ATOLL_STATUS_UPSTREAM + ascfp[i]->balancer.table.peer_count * NGX_HTTP_ATOLL_STATUS_PEER;
+        size += NGX_HTTP_ATOLL_STATUS_UPSTREAM + ascfp[i]->balancer.table.all_peers * NGX_HTTP_ATOLL_STATUS_PEER;
     }
 
     b = ngx_create_temp_buf(r->pool, size);
@@ -222,11 +223,14 @@ ngx_http_atoll_status_upstream(u_char *p, u_char *end, ngx_http_atoll_main_conf_
 
     p = ngx_slprintf(p, end, ",\"method\":\"%s\",\"bound_percent\":%uD,\"table\":{\"epoch\":%uL,\"points\":%uD,"
                      "\"backup_points\":%uD},\"requests\":%uL,\"picks\":%uL,\"retries\":%uL,\"none\":%uL,\"passed\":%uL,"
-                     "\"panics\":%uL,\"bounded\":%uL,\"peers\":[",
+                     "\"panics\":%uL,\"bounded\":%uL",
                      ascf->settings.method == ATOLL_METHOD_MAGLEV ? "maglev" : "ketama", balancer->bound_percent,
                      balancer->table.sequence, balancer->table.ring[ATOLL_RING_PRIMARY].point_count,
                      balancer->table.ring[ATOLL_RING_BACKUPS].point_count, sum[0], sum[1], sum[2], sum[3], sum[4], sum[5],
                      sum[6]);
+
+    p = ngx_http_atoll_status_handover(p, end, balancer);
+    p = ngx_slprintf(p, end, ",\"peers\":[");
 
     n = balancer->table.peer_count;
 
@@ -237,6 +241,31 @@ ngx_http_atoll_status_upstream(u_char *p, u_char *end, ngx_http_atoll_main_conf_
         }
 
         p = ngx_http_atoll_status_peer(p, end, balancer, i);
+    }
+
+    return ngx_slprintf(p, end, "]}");
+}
+
+
+/* For how long keys are handed over still, and from whom. */
+static u_char *
+ngx_http_atoll_status_handover(u_char *p, u_char *end, atoll_balancer_t *balancer)
+{
+    uint64_t       until = balancer->table.handover_until_ms;
+    ngx_uint_t     i;
+    atoll_peer_t  *peer;
+
+    p = ngx_slprintf(p, end, ",\"handover\":{\"remaining_ms\":%uL,\"previous\":[",
+                     until > ngx_current_msec ? until - ngx_current_msec : 0);
+
+    for (i = balancer->table.peer_count; i < balancer->table.all_peers; i++) {
+        peer = balancer->peers[i];
+
+        p = ngx_slprintf(p, end, "%s{\"server\":", i > balancer->table.peer_count ? "," : "");
+        p = ngx_http_atoll_json_string(p, end, peer->server, peer->server_length);
+        p = ngx_slprintf(p, end, ",\"address\":");
+        p = ngx_http_atoll_json_string(p, end, peer->address, peer->address_length);
+        p = ngx_slprintf(p, end, "}");
     }
 
     return ngx_slprintf(p, end, "]}");

@@ -21,6 +21,7 @@ static int balancer_reserve(atoll_balancer_t *balancer, uint32_t peer_count);
 static atoll_peer_t *balancer_meet(atoll_balancer_t *balancer, uint32_t slot);
 static int balancer_reserve_met(atoll_balancer_t *balancer, uint32_t slot);
 static atoll_peer_t *peer_make(atoll_balancer_t *balancer, uint32_t slot, uint64_t incarnation);
+static void balancer_limits(atoll_peer_t *const *peers, const atoll_table_t *table);
 static void peer_limits(atoll_peer_t *peer, const atoll_table_peer_record_t *record);
 static atoll_peer_t *hot_choice(atoll_balancer_t *balancer, atoll_walk_t *walk, uint64_t now);
 static atoll_peer_t *first_choice(const atoll_balancer_t *balancer, uint32_t hash, uint64_t now, uint32_t *point);
@@ -106,13 +107,13 @@ balancer_take(atoll_balancer_t *balancer, const atoll_table_t *table)
     atoll_peer_t                   **peers;
     const atoll_upstream_record_t   *record = &balancer->zone->upstreams[balancer->upstream];
 
-    if (!balancer_is_named(balancer) || !balancer_reserve(balancer, table->peer_count)) {
+    if (!balancer_is_named(balancer) || !balancer_reserve(balancer, table->all_peers)) {
         return 0;
     }
 
     peers = balancer->next_peers;
 
-    for (uint32_t i = 0; i < table->peer_count; i++) {
+    for (uint32_t i = 0; i < table->all_peers; i++) {
         peers[i] = balancer_meet(balancer, atoll_read32(&table->peers[i].slot));
 
         if (peers[i] == NULL) {
@@ -120,9 +121,7 @@ balancer_take(atoll_balancer_t *balancer, const atoll_table_t *table)
         }
     }
 
-    for (uint32_t i = 0; i < table->peer_count; i++) {
-        peer_limits(peers[i], &table->peers[i]);
-    }
+    balancer_limits(peers, table);
 
     balancer->next_peers = balancer->peers;
     balancer->peers = peers;
@@ -132,6 +131,7 @@ balancer_take(atoll_balancer_t *balancer, const atoll_table_t *table)
     balancer->replicas = atoll_read32(&record->replicas);
     balancer->hot = balancer->replicas > 1 && !table->single ? &balancer->zone->hot_sets[balancer->upstream] : NULL;
     balancer->bound_percent = bound_of(record);
+    balancer->handover_ms = atoll_read32(&record->handover_ms);
     balancer->guard_checked_ms = 0;
     balancer->bound_checked_ms = 0;
     balancer->usable = 1;
@@ -312,6 +312,26 @@ peer_make(atoll_balancer_t *balancer, uint32_t slot, uint64_t incarnation)
 
     return atoll_relaxed(zone->states[slot].incarnation) == incarnation
            && atoll_read64(&identity->incarnation) == incarnation ? peer : NULL;
+}
+
+
+/* A peer of the previous ring that is a present one too has the limits of the present one. */
+static void
+balancer_limits(atoll_peer_t *const *peers, const atoll_table_t *table)
+{
+    for (uint32_t i = table->peer_count; i < table->all_peers; i++) {
+        peers[i]->flags = ATOLL_PEER_FLAG_PREVIOUS;
+    }
+
+    for (uint32_t i = 0; i < table->peer_count; i++) {
+        peer_limits(peers[i], &table->peers[i]);
+    }
+
+    for (uint32_t i = table->peer_count; i < table->all_peers; i++) {
+        if (peers[i]->flags & ATOLL_PEER_FLAG_PREVIOUS) {
+            peer_limits(peers[i], &table->peers[i]);
+        }
+    }
 }
 
 
@@ -563,6 +583,27 @@ count_at_upstream(const atoll_balancer_t *balancer, atoll_walk_t *walk)
         atoll_add(balancer->row.upstreams[balancer->upstream].inflight, 1);
         walk->counted = ATOLL_COUNTED_AT_UPSTREAM;
     }
+}
+
+
+int
+atoll_give(atoll_balancer_t *balancer, atoll_walk_t *walk, const atoll_peer_t *peer)
+{
+    atoll_peer_t *met = peer->slot - balancer->met_first < balancer->met_count
+                        ? balancer->met[peer->slot - balancer->met_first] : NULL;
+
+    if (met != peer || !atoll_peer_is_present(met, &balancer->zone->states[met->slot]) || !walk_reserve(walk)) {
+        return 0;
+    }
+
+    if (!walk->asked) {
+        atoll_add(balancer->row.upstreams[balancer->upstream].requests, 1);
+        walk->asked = 1;
+    }
+
+    give(balancer, walk, met);
+
+    return 1;
 }
 
 

@@ -9,6 +9,7 @@
  *   atoll_walk.c      every other choice
  *   atoll_hot.c       the first choice for a hot key
  *   atoll_bound.h     how much a peer of an upstream with bounded load may hold
+ *   atoll_handover.c  who may still hold a key that this node owns and lacks
  */
 #ifndef ATOLL_BALANCE_H
 #define ATOLL_BALANCE_H
@@ -34,6 +35,7 @@ typedef struct {
     uint32_t   server_length;
     uint32_t   address_length;
     void      *session;            /* the caller's (TLS session) */
+    uint64_t   avoid_until_ms;     /* the caller's: atoll_previous_owner does not name the peer before; 0 */
     unsigned char  *sockaddr;      /* these three lie behind the record */
     char      *server;             /* as `server NAME` has it; not terminated */
     char      *address;            /* "10.0.0.1:80"; not terminated */
@@ -56,7 +58,7 @@ typedef struct {
     int                  refused;        /* what published leads to is not */
     int                  row_outside;    /* row is not part of the zone */
     atoll_table_t        table;
-    atoll_peer_t       **peers;          /* by index of table_peer */
+    atoll_peer_t       **peers;          /* by index of table_peer, table.all_peers of them */
     atoll_peer_t       **next_peers;     /* those of a table being taken */
     uint32_t             peers_capacity; /* of each of the two */
     atoll_peer_t       **met;            /* by slot - met_first, NULL where not met yet */
@@ -65,6 +67,7 @@ typedef struct {
     uint64_t             made;           /* peers, ever */
     uint32_t             slow_start_ms;  /* of the upstream when table was taken */
     uint32_t             panic_percent;
+    uint32_t             handover_ms;
     int                  guard;          /* mass failure: only admin, down and max_conns count */
     uint64_t             guard_checked_ms; /* when the guard was last worked out; 0: not for this table */
     uint32_t             replicas;       /* peers of a hot key at most */
@@ -129,6 +132,13 @@ int atoll_balancer_refresh(atoll_balancer_t *balancer);
  * A peer that was given before is not given again in the same ring, as in nginx; the only one of a single upstream is.
  */
 int atoll_pick(atoll_balancer_t *balancer, atoll_walk_t *walk, uint64_t now_ms);
+
+/*
+ * Gives a request a peer that was found otherwise (atoll_previous_owner), as atoll_pick gives one: into walk->peer, counted as
+ * a pick and as in flight until atoll_done, not given again by atoll_pick. Returns 1; 0, with walk as it was, when the slot has gone to
+ * another peer or there is no memory to remember it.
+ */
+int atoll_give(atoll_balancer_t *balancer, atoll_walk_t *walk, const atoll_peer_t *peer);
 
 /*
  * Reports how the peer picked last did (nginx: ngx_http_upstream_free_round_robin_peer). Clears walk->peer; a second

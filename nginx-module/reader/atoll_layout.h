@@ -12,7 +12,7 @@ _Static_assert(sizeof(_Atomic uint64_t) == 8 && sizeof(_Atomic uint32_t) == 4, "
 
 #define ATOLL_LAYOUT_VERSION UINT32_C(0x00010000)
 #define ATOLL_LAYOUT_VERSION_TEXT "1.0.0"
-#define ATOLL_LAYOUT_FINGERPRINT UINT32_C(0x584a1f4a)
+#define ATOLL_LAYOUT_FINGERPRINT UINT32_C(0xe10ea570)
 #define ATOLL_MAGIC UINT64_C(0x314c4c4f5441000a) /* first word of a zone file */
 #define ATOLL_READY UINT64_C(0x59444145525a544c) /* the ready word of a zone that is whole */
 #define ATOLL_REQUEST_MAGIC UINT64_C(0x51524c4c4f54410a) /* first word of a compile request */
@@ -76,14 +76,15 @@ enum {
     ATOLL_PROBE_KIND_COUNT_ = 3
 };
 
-/* Bits of peer_identity.flags and compile_peer.flags; a table_peer has DOWN and BACKUP only. */
+/* Bits of peer_identity.flags and compile_peer.flags; a table_peer has DOWN, and BACKUP or PREVIOUS by its ring, only. */
 enum {
     ATOLL_PEER_FLAG_DOWN = 1, /* `down` in nginx.conf */
     ATOLL_PEER_FLAG_BACKUP = 2, /* `backup` in nginx.conf, or of a server added at run time */
-    ATOLL_PEER_FLAG_REMOVED = 4, /* taken out at run time: in no table, unless no other primary server would be left */
+    ATOLL_PEER_FLAG_REMOVED = 4, /* taken out at run time: in no present ring, unless no other primary server would be left */
     ATOLL_PEER_FLAG_ADDED = 8, /* added at run time: nginx.conf does not name it */
     ATOLL_PEER_FLAG_WEIGHTED = 16, /* its weight was set at run time */
-    ATOLL_PEER_FLAG_COUNT_ = 5
+    ATOLL_PEER_FLAG_PREVIOUS = 32, /* of the previous ring; the same server may be a present one too. Not in peer_identity.flags */
+    ATOLL_PEER_FLAG_COUNT_ = 6
 };
 
 /* What a purge speaks of: part of the hash of its text. */
@@ -102,11 +103,12 @@ enum {
     ATOLL_PURGES_LOADED_COUNT_ = 3
 };
 
-/* The rings of a table. */
+/* The rings of a table. Requests go to peers of the first two, the present ones. */
 enum {
     ATOLL_RING_PRIMARY = 0, /* servers without `backup` */
     ATOLL_RING_BACKUPS = 1, /* servers with `backup`: asked when no primary is eligible or left */
-    ATOLL_RING_COUNT_ = 2
+    ATOLL_RING_PREVIOUS = 2, /* who owned the keys before the last change of members, for handover; empty when there is nothing previous */
+    ATOLL_RING_COUNT_ = 3
 };
 
 /* How the points of an upstream's rings are placed. */
@@ -141,7 +143,8 @@ typedef struct {
     _Atomic uint64_t epoch; /* counts published tables, over all upstreams; stored after the table it counts */
     _Atomic uint64_t config_epoch; /* counts the nginx configurations published here (start, reload) */
     _Atomic uint64_t replaced; /* not 0: another file has taken this one's place at the same path; attach again */
-    uint8_t reserved_216[40];
+    _Atomic uint64_t started_ms; /* CLOCK_MONOTONIC milliseconds at which this node's nginx was started (not reloaded, not upgraded) */
+    uint8_t reserved_224[32];
     _Atomic uint64_t master_pid; /* the nginx master that owns the file */
     _Atomic uint64_t master_start; /* its start time, field 22 of /proc/PID/stat (clock ticks since boot) */
     uint8_t reserved_272[48];
@@ -183,7 +186,8 @@ _Static_assert(offsetof(atoll_header_record_t, reserved_136) == 136, "header.res
 _Static_assert(offsetof(atoll_header_record_t, epoch) == 192, "header.epoch");
 _Static_assert(offsetof(atoll_header_record_t, config_epoch) == 200, "header.config_epoch");
 _Static_assert(offsetof(atoll_header_record_t, replaced) == 208, "header.replaced");
-_Static_assert(offsetof(atoll_header_record_t, reserved_216) == 216, "header.reserved_216");
+_Static_assert(offsetof(atoll_header_record_t, started_ms) == 216, "header.started_ms");
+_Static_assert(offsetof(atoll_header_record_t, reserved_224) == 224, "header.reserved_224");
 _Static_assert(offsetof(atoll_header_record_t, master_pid) == 256, "header.master_pid");
 _Static_assert(offsetof(atoll_header_record_t, master_start) == 264, "header.master_start");
 _Static_assert(offsetof(atoll_header_record_t, reserved_272) == 272, "header.reserved_272");
@@ -213,7 +217,7 @@ typedef struct {
     uint64_t buffer_capacity; /* bytes of one buffer */
     uint32_t slow_start_ms; /* atoll_slow_start; 0 off */
     uint32_t panic_percent; /* atoll_panic: guard when fewer than this share of the peers is eligible; 0 off */
-    uint32_t handover_ms; /* reserved for atoll_handover; 0 */
+    uint32_t handover_ms; /* atoll_handover: how long after a change the former owner of a key is asked for it; 0 off */
     uint32_t probe_kind; /* probe_kind */
     uint32_t probe_tls; /* 1: over TLS */
     uint32_t probe_port; /* 1-65535; 0: the peer's own */
@@ -311,7 +315,8 @@ typedef struct {
     _Atomic uint64_t reason[4]; /* CLOCK_MONOTONIC millisecond until which the reason stands; 0 never, FOREVER always */
     _Atomic uint64_t incarnation; /* changes whenever the slot is given to another peer; words of another incarnation mean nothing */
     _Atomic uint64_t ramp_start_ms; /* when the present ramp began; 0 none */
-    uint8_t reserved_48[16];
+    _Atomic uint64_t changed_ms; /* when an operator took the peer out of traffic or let it back, or a probe or quorum verdict was lifted; 0 never */
+    uint8_t reserved_56[8];
     _Atomic uint64_t accessed_ms; /* last failed request (nginx: peer->accessed) */
     _Atomic uint64_t checked_ms; /* last failure or first try after fail_timeout (nginx: peer->checked) */
     _Atomic uint32_t fails; /* failed requests since the last success (nginx: peer->fails) */
@@ -321,7 +326,8 @@ typedef struct {
 _Static_assert(offsetof(atoll_peer_state_record_t, reason) == 0, "peer_state.reason");
 _Static_assert(offsetof(atoll_peer_state_record_t, incarnation) == 32, "peer_state.incarnation");
 _Static_assert(offsetof(atoll_peer_state_record_t, ramp_start_ms) == 40, "peer_state.ramp_start_ms");
-_Static_assert(offsetof(atoll_peer_state_record_t, reserved_48) == 48, "peer_state.reserved_48");
+_Static_assert(offsetof(atoll_peer_state_record_t, changed_ms) == 48, "peer_state.changed_ms");
+_Static_assert(offsetof(atoll_peer_state_record_t, reserved_56) == 56, "peer_state.reserved_56");
 _Static_assert(offsetof(atoll_peer_state_record_t, accessed_ms) == 64, "peer_state.accessed_ms");
 _Static_assert(offsetof(atoll_peer_state_record_t, checked_ms) == 72, "peer_state.checked_ms");
 _Static_assert(offsetof(atoll_peer_state_record_t, fails) == 80, "peer_state.fails");
@@ -454,22 +460,23 @@ typedef struct {
     uint64_t length; /* bytes, all of it */
     uint64_t config_epoch; /* of the nginx configuration it belongs to */
     uint32_t checksum; /* CRC-32 of the bytes from the end of this head to length, with every table_peer.slot taken as 0 */
-    uint32_t peer_count; /* addresses */
-    uint64_t peers_offset; /* to table_peer records, by group */
-    uint64_t groups_offset; /* to group records: first those of the primary ring, then those of the backup ring */
-    uint32_t group_count; /* distinct server names in a ring, over both rings */
+    uint32_t peer_count; /* addresses of the present rings */
+    uint64_t peers_offset; /* to table_peer records, by group: peer_count of them, then those of the previous ring */
+    uint64_t groups_offset; /* to group records: group_count of them, then those of the previous ring */
+    uint32_t group_count; /* distinct server names in a ring, over the present rings */
     uint32_t single; /* 1: one peer and no backup (nginx: peers->single) */
-    uint64_t points_offset[2]; /* of each ring, to point records in order of their hash */
-    uint64_t buckets_offset[2]; /* of each ring, to u32 words: bucket_count + 1 of them */
-    uint32_t point_count[2]; /* of each ring; 0 an empty ring */
-    uint32_t bucket_shift[2]; /* bucket of a hash = hash >> bucket_shift; bucket_count = 1 << (32 - bucket_shift) */
-    uint32_t first_group[2]; /* of each ring */
-    uint32_t ring_groups[2]; /* groups of each ring */
-    uint32_t first_peer[2]; /* of each ring */
-    uint32_t ring_peers[2]; /* peers of each ring */
-    uint32_t tries[2]; /* peers of each ring without DOWN (nginx: peers->tries) */
-    uint32_t total_weight[2]; /* sum over the peers of each ring */
-    uint8_t reserved_152[104];
+    uint64_t points_offset[3]; /* of each ring, to point records in order of their hash */
+    uint64_t buckets_offset[3]; /* of each ring, to u32 words: bucket_count + 1 of them */
+    uint32_t point_count[3]; /* of each ring; 0 an empty ring */
+    uint32_t bucket_shift[3]; /* bucket of a hash = hash >> bucket_shift; bucket_count = 1 << (32 - bucket_shift) */
+    uint32_t first_group[3]; /* of each ring; the rings follow each other */
+    uint32_t ring_groups[3]; /* groups of each ring */
+    uint32_t first_peer[3]; /* of each ring; the rings follow each other */
+    uint32_t ring_peers[3]; /* peers of each ring */
+    uint32_t tries[3]; /* peers of each ring without DOWN (nginx: peers->tries) */
+    uint32_t total_weight[3]; /* sum over the peers of each ring */
+    uint64_t handover_until_ms; /* CLOCK_MONOTONIC milliseconds until which the previous ring counts; 0 none; filled in when the table is published */
+    uint8_t reserved_208[48];
 } atoll_table_record_t;
 
 _Static_assert(offsetof(atoll_table_record_t, sequence) == 0, "table.sequence");
@@ -482,16 +489,17 @@ _Static_assert(offsetof(atoll_table_record_t, groups_offset) == 40, "table.group
 _Static_assert(offsetof(atoll_table_record_t, group_count) == 48, "table.group_count");
 _Static_assert(offsetof(atoll_table_record_t, single) == 52, "table.single");
 _Static_assert(offsetof(atoll_table_record_t, points_offset) == 56, "table.points_offset");
-_Static_assert(offsetof(atoll_table_record_t, buckets_offset) == 72, "table.buckets_offset");
-_Static_assert(offsetof(atoll_table_record_t, point_count) == 88, "table.point_count");
-_Static_assert(offsetof(atoll_table_record_t, bucket_shift) == 96, "table.bucket_shift");
-_Static_assert(offsetof(atoll_table_record_t, first_group) == 104, "table.first_group");
-_Static_assert(offsetof(atoll_table_record_t, ring_groups) == 112, "table.ring_groups");
-_Static_assert(offsetof(atoll_table_record_t, first_peer) == 120, "table.first_peer");
-_Static_assert(offsetof(atoll_table_record_t, ring_peers) == 128, "table.ring_peers");
-_Static_assert(offsetof(atoll_table_record_t, tries) == 136, "table.tries");
-_Static_assert(offsetof(atoll_table_record_t, total_weight) == 144, "table.total_weight");
-_Static_assert(offsetof(atoll_table_record_t, reserved_152) == 152, "table.reserved_152");
+_Static_assert(offsetof(atoll_table_record_t, buckets_offset) == 80, "table.buckets_offset");
+_Static_assert(offsetof(atoll_table_record_t, point_count) == 104, "table.point_count");
+_Static_assert(offsetof(atoll_table_record_t, bucket_shift) == 116, "table.bucket_shift");
+_Static_assert(offsetof(atoll_table_record_t, first_group) == 128, "table.first_group");
+_Static_assert(offsetof(atoll_table_record_t, ring_groups) == 140, "table.ring_groups");
+_Static_assert(offsetof(atoll_table_record_t, first_peer) == 152, "table.first_peer");
+_Static_assert(offsetof(atoll_table_record_t, ring_peers) == 164, "table.ring_peers");
+_Static_assert(offsetof(atoll_table_record_t, tries) == 176, "table.tries");
+_Static_assert(offsetof(atoll_table_record_t, total_weight) == 188, "table.total_weight");
+_Static_assert(offsetof(atoll_table_record_t, handover_until_ms) == 200, "table.handover_until_ms");
+_Static_assert(offsetof(atoll_table_record_t, reserved_208) == 208, "table.reserved_208");
 _Static_assert(sizeof(atoll_table_record_t) == 256, "table");
 
 /* A point of a ring. */
@@ -573,7 +581,7 @@ typedef struct {
     uint64_t name_offset; /* to its name */
     uint32_t name_length; /* bytes */
     uint32_t first_peer; /* index of its first compile_peer */
-    uint32_t peer_count; /* primary and backup, in the order of nginx.conf */
+    uint32_t peer_count; /* primary and backup in the order of nginx.conf, then those of the previous ring in the order they had */
     uint32_t method; /* method */
     uint64_t table_offset; /* to its table, a multiple of 64 */
     uint64_t table_length; /* bytes */

@@ -99,6 +99,7 @@ table_validate(atoll_table_t *table, const unsigned char *base, size_t capacity,
     table->head = head;
     table->sequence = atoll_relaxed(head->sequence);
     table->config_epoch = atoll_read64(&head->config_epoch);
+    table->handover_until_ms = atoll_read64(&head->handover_until_ms);
     length = atoll_read64(&head->length);
 
     if (length < sizeof(*head) || length > capacity || !table_sections(table, base, length)) {
@@ -120,39 +121,48 @@ static int
 table_sections(atoll_table_t *table, const unsigned char *base, size_t length)
 {
     uint32_t                     single;
+    uint64_t                     groups = 0, peers = 0;
+    atoll_ring_t                *ring;
     const atoll_table_record_t  *head = table->head;
-    const atoll_ring_t          *primary = &table->ring[ATOLL_RING_PRIMARY];
-    atoll_ring_t                *backups = &table->ring[ATOLL_RING_BACKUPS];
+    const atoll_ring_t          *backups = &table->ring[ATOLL_RING_BACKUPS];
 
     table->peer_count = atoll_read32(&head->peer_count);
     table->group_count = atoll_read32(&head->group_count);
     single = atoll_read32(&head->single);
     table->single = single == 1;
-    table->peers = table_part(base, length, atoll_read64(&head->peers_offset), table->peer_count,
-                              sizeof(atoll_table_peer_record_t));
-    table->groups = table_part(base, length, atoll_read64(&head->groups_offset), table->group_count,
-                               sizeof(atoll_group_record_t));
-
-    if (table->peers == NULL || table->groups == NULL) {
-        return 0;
-    }
 
     for (unsigned r = 0; r < ATOLL_RING_COUNT_; r++) {
-        if (!ring_section(&table->ring[r], base, length, r)) {
+        ring = &table->ring[r];
+
+        if (!ring_section(ring, base, length, r)) {
+            return 0;
+        }
+
+        if (ring->point_count == 0 && r != ATOLL_RING_PRIMARY) {
+            ring->first_group = (uint32_t) groups;
+            ring->first_peer = (uint32_t) peers;
+        }
+
+        if (ring->first_group != groups || ring->first_peer != peers) {
+            return 0;
+        }
+
+        groups += ring->group_count;
+        peers += ring->peer_count;
+
+        if (groups > UINT32_MAX || peers > UINT32_MAX
+            || (r == ATOLL_RING_BACKUPS && (groups != table->group_count || peers != table->peer_count)))
+        {
             return 0;
         }
     }
 
-    if (backups->point_count == 0) {
-        backups->first_group = primary->group_count;
-        backups->first_peer = primary->peer_count;
-    }
+    table->all_peers = (uint32_t) peers;
+    table->peers = table_part(base, length, atoll_read64(&head->peers_offset), peers, sizeof(atoll_table_peer_record_t));
+    table->groups = table_part(base, length, atoll_read64(&head->groups_offset), groups, sizeof(atoll_group_record_t));
 
-    return primary->first_group == 0 && primary->first_peer == 0
-           && backups->first_group == primary->group_count && backups->first_peer == primary->peer_count
-           && (uint64_t) primary->group_count + backups->group_count == table->group_count
-           && (uint64_t) primary->peer_count + backups->peer_count == table->peer_count
-           && single == (primary->peer_count == 1 && backups->peer_count == 0);
+    return table->peers != NULL && table->groups != NULL
+           && single == (table->ring[ATOLL_RING_PRIMARY].peer_count == 1 && backups->peer_count == 0);
 }
 
 
@@ -275,6 +285,9 @@ groups_validate(const atoll_table_t *table, unsigned r)
 static int
 peers_validate(const atoll_table_t *table, unsigned r, uint64_t slot_count)
 {
+    static const uint32_t             ring_flags[ATOLL_RING_COUNT_] = {
+        0, ATOLL_PEER_FLAG_BACKUP, ATOLL_PEER_FLAG_PREVIOUS
+    };
     uint32_t                          tries = 0, weight, flags;
     uint64_t                          total_weight = 0;
     const atoll_ring_t               *ring = &table->ring[r];
@@ -286,7 +299,7 @@ peers_validate(const atoll_table_t *table, unsigned r, uint64_t slot_count)
         flags = atoll_read32(&peer->flags);
 
         if (weight == 0 || atoll_read32(&peer->slot) >= slot_count
-            || !(flags & ATOLL_PEER_FLAG_BACKUP) != (r == ATOLL_RING_PRIMARY))
+            || (flags & (ATOLL_PEER_FLAG_BACKUP | ATOLL_PEER_FLAG_PREVIOUS)) != ring_flags[r])
         {
             return 0;
         }
@@ -323,7 +336,7 @@ table_checksum(const atoll_table_t *table, const unsigned char *base, size_t len
     const unsigned char        *p = base + sizeof(atoll_table_record_t);
     const unsigned char        *peer = (const unsigned char *) table->peers;
 
-    for (uint32_t i = 0; i < table->peer_count; i++, peer += sizeof(atoll_table_peer_record_t)) {
+    for (uint32_t i = 0; i < table->all_peers; i++, peer += sizeof(atoll_table_peer_record_t)) {
         crc = crc32_update(crc, p, (size_t) (peer - p));
         crc = crc32_update(crc, no_slot, sizeof(no_slot));
         p = peer + sizeof(no_slot);

@@ -27,17 +27,22 @@ typedef struct {
     uint32_t                     tries;         /* peers without DOWN */
 } atoll_ring_t;
 
-/* Counts and offsets are copies made at validation: bytes that change later cannot move a bound. */
+/*
+ * Counts and offsets are copies made at validation: bytes that change later cannot move a bound. peer_count and group_count
+ * are of the present rings; the records of the previous ring follow behind theirs.
+ */
 typedef struct {
     const atoll_table_record_t       *head;
     uint64_t                          published;     /* the upstream's word that led here; 0 for atoll_table_check */
     uint64_t                          sequence;      /* of the head when it was validated */
     uint64_t                          config_epoch;
+    uint64_t                          handover_until_ms;
     atoll_ring_t                      ring[ATOLL_RING_COUNT_];
     const atoll_group_record_t       *groups;
     uint32_t                          group_count;
     const atoll_table_peer_record_t  *peers;
     uint32_t                          peer_count;
+    uint32_t                          all_peers;     /* with those of the previous ring */
     int                               single;
 } atoll_table_t;
 

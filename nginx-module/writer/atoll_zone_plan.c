@@ -169,58 +169,104 @@ map_peers(atoll_peer_map_t *map, const atoll_snapshot_t *snapshot, uint32_t life
     }
 }
 
+/* Peers by key while they are matched. The upstream of a key is its index in the snapshot for known, in the request else. */
+typedef struct {
+    atoll_peer_map_t  known;      /* slots of the snapshot */
+    atoll_peer_map_t  repeats;    /* counts, those of previous rings under upstreams from PREVIOUS_RINGS */
+    atoll_peer_map_t  present;    /* places in plan->peers */
+} matching_t;
+
+#define PREVIOUS_RINGS  (UINT32_C(1) << 31)
+
+static int
+is_previous(const atoll_writer_peer_t *peer)
+{
+    return (peer->flags & ATOLL_PEER_FLAG_PREVIOUS) != 0;
+}
+
 /*
- * Numbers the repeats of a server and address within its upstream, and finds the slot that has been the peer's.
- * repeats counts by key; its upstream is the index in the request.
+ * Numbers the repeats of a server and address within its upstream, those of the previous ring for themselves, and finds the
+ * slot that has been the peer's, or the present peer that it is.
  */
 static void
-match_peer(atoll_plan_peer_t *planned, const atoll_plan_upstream_t *upstream, uint32_t index,
-           const atoll_writer_peer_t *peer, atoll_peer_map_t *repeats, const atoll_peer_map_t *known)
+match_peer(atoll_plan_t *plan, const atoll_plan_upstream_t *upstream, uint32_t index, uint32_t n,
+           const atoll_writer_peer_t *peer, matching_t *matching)
 {
-    int               made;
-    atoll_peer_key_t  key = { index, 0, peer->server_length, peer->address_length, peer->server, peer->address };
-    uint32_t         *value = atoll_peer_map_put(repeats, &key, &made);
+    int                 made;
+    atoll_plan_peer_t  *planned = &upstream->peers[n];
+    atoll_peer_key_t    key = { index, 0, peer->server_length, peer->address_length, peer->server, peer->address };
+    uint32_t           *value;
+
+    key.upstream = is_previous(peer) ? index | PREVIOUS_RINGS : index;
+    value = atoll_peer_map_put(&matching->repeats, &key, &made);
 
     planned->ordinal = (*value)++;
     planned->origin = ATOLL_NO_SLOT;
     planned->slot = ATOLL_NO_SLOT;
+    key.upstream = index;
+    key.ordinal = planned->ordinal;
 
-    if (upstream->origin != ATOLL_NO_SLOT) {
+    if (is_previous(peer)) {
+        value = atoll_peer_map_get(&matching->present, &key);
+        planned->present = value == NULL ? NULL : &plan->peers[*value];
+        planned->former = value == NULL;
+    } else {
+        *atoll_peer_map_put(&matching->present, &key, &made) = (uint32_t) (planned - plan->peers);
+    }
+
+    plan->slot_count += planned->present == NULL;
+
+    if (upstream->origin != ATOLL_NO_SLOT && planned->present == NULL) {
         key.upstream = upstream->origin;
-        key.ordinal = planned->ordinal;
-        value = atoll_peer_map_get(known, &key);
+        value = atoll_peer_map_get(&matching->known, &key);
         planned->origin = value == NULL ? ATOLL_NO_SLOT : *value;
     }
+}
+
+static void
+match_peers(atoll_plan_t *plan, uint32_t index, const atoll_writer_upstream_t *upstream, int previous, matching_t *matching)
+{
+    for (uint32_t n = 0; n < upstream->peer_count; n++) {
+        if (is_previous(&upstream->peers[n]) == previous) {
+            match_peer(plan, &plan->upstreams[index], index, n, &upstream->peers[n], matching);
+        }
+    }
+}
+
+static void
+matching_close(matching_t *matching)
+{
+    atoll_peer_map_close(&matching->known);
+    atoll_peer_map_close(&matching->repeats);
+    atoll_peer_map_close(&matching->present);
 }
 
 /* Finds what of the request is in the snapshot already. */
 static int
 match(atoll_plan_t *plan, const atoll_snapshot_t *snapshot, const atoll_writer_request_t *request)
 {
-    atoll_peer_map_t  known = { 0 }, repeats = { 0 };
+    matching_t  matching = { 0 };
 
-    if (atoll_peer_map_open(&known, snapshot->zone == NULL ? 0 : snapshot->zone->peer_count) != 0
-        || atoll_peer_map_open(&repeats, plan->peer_count) != 0)
+    if (atoll_peer_map_open(&matching.known, snapshot->zone == NULL ? 0 : snapshot->zone->peer_count) != 0
+        || atoll_peer_map_open(&matching.repeats, plan->peer_count) != 0
+        || atoll_peer_map_open(&matching.present, plan->peer_count) != 0)
     {
-        atoll_peer_map_close(&known);
+        matching_close(&matching);
         return NO_MEMORY;
     }
 
-    map_peers(&known, snapshot, ATOLL_PEER_LIFE_MEMBER);
-    map_peers(&known, snapshot, ATOLL_PEER_LIFE_FORMER);
+    map_peers(&matching.known, snapshot, ATOLL_PEER_LIFE_MEMBER);
+    map_peers(&matching.known, snapshot, ATOLL_PEER_LIFE_FORMER);
 
     for (uint32_t i = 0; i < request->upstream_count; i++) {
         const atoll_writer_upstream_t  *upstream = &request->upstreams[i];
 
         plan->upstreams[i].origin = atoll_snapshot_find(snapshot, upstream->settings->name, upstream->settings->name_length);
-
-        for (uint32_t n = 0; n < upstream->peer_count; n++) {
-            match_peer(&plan->upstreams[i].peers[n], &plan->upstreams[i], i, &upstream->peers[n], &repeats, &known);
-        }
+        match_peers(plan, i, upstream, 0, &matching);
+        match_peers(plan, i, upstream, 1, &matching);
     }
 
-    atoll_peer_map_close(&known);
-    atoll_peer_map_close(&repeats);
+    matching_close(&matching);
 
     return 0;
 }
@@ -272,13 +318,30 @@ find_joining(atoll_plan_upstream_t *upstream, const atoll_snapshot_t *snapshot, 
     }
 }
 
+/* What a new buffer has beyond its table. */
+typedef enum {
+    NO_ROOM,
+    ROOM_TO_GROW,       /* an eighth */
+    ROOM_FOR_HANDOVER   /* as much again where a previous ring may come, so that a change of members needs no other buffer */
+} room_t;
+
+static uint64_t
+room_beyond(const atoll_writer_upstream_t *upstream, room_t room)
+{
+    if (room == ROOM_FOR_HANDOVER && upstream->settings->handover_ms != 0 && upstream->handover_until_ms == 0) {
+        return buffer_size(upstream->table_length);
+    }
+
+    return room == NO_ROOM ? 0 : buffer_size(buffer_size(upstream->table_length) / 8);
+}
+
 /*
- * Gives each table two buffers between first and end: in_place those it has, if they are large enough. spare is the part
- * of a new buffer that is left for growth, as a divisor; 0 none. Returns 1 when they fit.
+ * Gives each table two buffers between first and end: in_place those it has, if they are large enough. Returns 1 when they
+ * fit.
  */
 static int
 place_buffers(atoll_plan_t *plan, const atoll_snapshot_t *snapshot, const atoll_writer_request_t *request, uint64_t first,
-              uint64_t end, unsigned spare)
+              uint64_t end, room_t room)
 {
     for (uint32_t i = 0; i < plan->upstream_count; i++) {
         atoll_plan_upstream_t  *upstream = &plan->upstreams[i];
@@ -296,7 +359,7 @@ place_buffers(atoll_plan_t *plan, const atoll_snapshot_t *snapshot, const atoll_
             }
         }
 
-        upstream->capacity = needed + (spare == 0 ? 0 : buffer_size(needed / spare));
+        upstream->capacity = needed + room_beyond(&request->upstreams[i], room);
         upstream->offset[0] = first;
         upstream->offset[1] = first + upstream->capacity;
         first += 2 * upstream->capacity;
@@ -305,12 +368,14 @@ place_buffers(atoll_plan_t *plan, const atoll_snapshot_t *snapshot, const atoll_
     return first <= end;
 }
 
-/* An eighth to grow, if there is room for that. */
+/* With as much room as there is. */
 static int
 place_buffers_with_room(atoll_plan_t *plan, const atoll_snapshot_t *snapshot, const atoll_writer_request_t *request,
                         uint64_t first, uint64_t end)
 {
-    return place_buffers(plan, snapshot, request, first, end, 8) || place_buffers(plan, snapshot, request, first, end, 0);
+    return place_buffers(plan, snapshot, request, first, end, ROOM_FOR_HANDOVER)
+           || place_buffers(plan, snapshot, request, first, end, ROOM_TO_GROW)
+           || place_buffers(plan, snapshot, request, first, end, NO_ROOM);
 }
 
 /* Records keep their name for the file's life, since old workers know them by index: a new name takes a free one. */
@@ -366,25 +431,53 @@ compare_free(const void *a, const void *b)
     return order != 0 ? order : compare_numbers(x->slot, y->slot);
 }
 
+/* Peers of a previous ring lie in the slots of the present peers that they are. */
+static void
+share_slots(const atoll_plan_t *plan)
+{
+    for (uint32_t i = 0; i < plan->peer_count; i++) {
+        if (plan->peers[i].present != NULL) {
+            plan->peers[i].slot = plan->peers[i].present->slot;
+        }
+    }
+}
+
+/* Whether a slot of the zone that is there can be given to another peer. */
+static int
+is_free(const atoll_plan_t *plan, const atoll_snapshot_t *snapshot, const unsigned char *kept, uint32_t slot)
+{
+    return plan->slot_map[slot] == ATOLL_NO_SLOT && snapshot->identities[slot].state != ATOLL_PEER_LIFE_MEMBER
+           && !snapshot->reserved[slot] && !kept[slot];
+}
+
 /*
- * New peers get a slot of the zone that is there. Slots of peers that leave with this configuration are not among them: the
- * table that is active until the last moment names them. Returns 1, 0 when they do not suffice, NO_MEMORY.
+ * New peers get a slot of the zone that is there. Slots of peers that leave with this configuration are not among them, nor
+ * those of an active previous ring: the table that is active until the last moment names them. Returns 1, 0 when they do not
+ * suffice, NO_MEMORY.
  */
 static int
 place_slots(atoll_plan_t *plan, const atoll_snapshot_t *snapshot)
 {
     uint32_t      slots = snapshot->zone->peer_count;
     uint32_t      count = 0, next = 0;
-    candidate_t  *candidates = calloc((size_t) slots + 1, sizeof(*candidates));
+    candidate_t  *candidates = calloc((size_t) slots + 1, sizeof(*candidates) + 1);
 
     if (candidates == NULL) {
         return NO_MEMORY;
     }
 
+    unsigned char  *kept = (unsigned char *) (candidates + slots + 1);   /* for the previous ring, by slot */
+
+    for (uint32_t i = 0; i < plan->peer_count; i++) {
+        if (plan->peers[i].former && plan->peers[i].origin != ATOLL_NO_SLOT) {
+            kept[plan->peers[i].origin] = 1;
+        }
+    }
+
     for (uint32_t slot = 0; slot < slots; slot++) {
         const atoll_peer_identity_record_t  *peer = &snapshot->identities[slot];
 
-        if (plan->slot_map[slot] == ATOLL_NO_SLOT && peer->state != ATOLL_PEER_LIFE_MEMBER) {
+        if (is_free(plan, snapshot, kept, slot)) {
             int  former = peer->state == ATOLL_PEER_LIFE_FORMER;
 
             candidates[count++] = (candidate_t) { slot, former, 0, former ? peer->retired_epoch : 0 };
@@ -396,6 +489,9 @@ place_slots(atoll_plan_t *plan, const atoll_snapshot_t *snapshot)
     for (uint32_t i = 0; i < plan->peer_count; i++) {
         atoll_plan_peer_t  *peer = &plan->peers[i];
 
+        if (peer->present != NULL) {
+            continue;
+        }
         if (peer->origin != ATOLL_NO_SLOT) {
             peer->slot = peer->origin;
         } else if (next < count) {
@@ -407,6 +503,7 @@ place_slots(atoll_plan_t *plan, const atoll_snapshot_t *snapshot)
     }
 
     free(candidates);
+    share_slots(plan);
 
     return 1;
 }
@@ -433,8 +530,8 @@ map_named(atoll_plan_t *plan, const atoll_snapshot_t *snapshot)
     for (uint32_t i = 0; i < plan->peer_count; i++) {
         uint32_t  origin = plan->peers[i].origin;
 
-        if (origin != ATOLL_NO_SLOT) {
-            plan->slot_map[origin] = plan->in_place ? origin : i;
+        if (origin != ATOLL_NO_SLOT && !(plan->in_place && plan->peers[i].former)) {
+            plan->slot_map[origin] = plan->in_place ? origin : plan->peers[i].slot;
         }
     }
 }
@@ -473,7 +570,7 @@ static int
 place_formers(atoll_plan_t *plan, const atoll_snapshot_t *snapshot, uint64_t now_ms)
 {
     uint32_t      slots = snapshot->zone == NULL ? 0 : snapshot->zone->peer_count;
-    uint32_t      count = 0, records = plan->upstream_count, next = plan->peer_count;
+    uint32_t      count = 0, records = plan->upstream_count, next = plan->slot_count;
     candidate_t  *candidates = calloc((size_t) slots + 1, sizeof(*candidates));
 
     if (candidates == NULL) {
@@ -534,10 +631,10 @@ plan_in_place(atoll_plan_t *plan, const atoll_snapshot_t *snapshot, const atoll_
 static int
 plan_new_file(atoll_plan_t *plan, const atoll_snapshot_t *snapshot, const atoll_writer_request_t *request)
 {
+    uint32_t  slot = 0;
     uint64_t  first = plan->sections.tables_offset;
 
     plan->in_place = 0;
-    map_named(plan, snapshot);
 
     for (uint32_t i = 0; i < plan->upstream_count; i++) {
         plan->upstreams[i].index = i;
@@ -545,9 +642,11 @@ plan_new_file(atoll_plan_t *plan, const atoll_snapshot_t *snapshot, const atoll_
     }
 
     for (uint32_t i = 0; i < plan->peer_count; i++) {
-        plan->peers[i].slot = i;
+        plan->peers[i].slot = plan->peers[i].present == NULL ? slot++ : ATOLL_NO_SLOT;
     }
 
+    share_slots(plan);
+    map_named(plan, snapshot);
     (void) place_buffers_with_room(plan, snapshot, request, first, first + plan->sections.tables_length);
 
     return place_formers(plan, snapshot, request->now_ms);
@@ -563,7 +662,7 @@ atoll_plan_make(atoll_plan_t *plan, const atoll_snapshot_t *snapshot, const atol
         return NO_MEMORY;
     }
 
-    lay_out_sections(&plan->sections, request->size, plan->peer_count);
+    lay_out_sections(&plan->sections, request->size, plan->slot_count);
     if (plan->sections.tables_length == 0 || plan->sections.tables_length < heap_needed(request)) {
         atoll_plan_free(plan);
         return 1;

@@ -28,6 +28,7 @@ typedef struct {
     int                            same_boot;     /* its milliseconds mean something */
     atoll_upstream_record_t       *upstreams;     /* copies; what makes no sense is FREE and VACANT */
     atoll_peer_identity_record_t  *identities;
+    unsigned char                 *reserved;      /* by slot: 1 when the previous ring of an active table names it */
     uint64_t                       epoch, config_epoch, incarnation;   /* highest in use */
     uint64_t                       heap_end;      /* end of the last buffer */
     uint32_t                      *changed;       /* slots of peers that were changed at run time */
@@ -36,12 +37,14 @@ typedef struct {
                                                      the file cannot go on */
 } atoll_snapshot_t;
 
-typedef struct {
+typedef struct atoll_plan_peer_s {
     uint32_t  slot;
     uint32_t  origin;     /* its slot in the snapshot, ATOLL_NO_SLOT for a new one */
     uint32_t  ordinal;
     int       joins;      /* gets a ramp */
     int       member;     /* the table names it */
+    int       former;     /* of the previous ring, and no present one */
+    const struct atoll_plan_peer_s  *present;  /* of the previous ring: the present peer whose slot it shares; NULL otherwise */
 } atoll_plan_peer_t;
 
 typedef struct {
@@ -67,11 +70,13 @@ typedef struct {
     uint32_t                upstream_count;
     atoll_plan_peer_t      *peers;         /* of all upstreams */
     uint32_t                peer_count;
+    uint32_t                slot_count;    /* of them that have a slot of their own */
 
     atoll_plan_former_t    *formers;       /* new file only */
     uint32_t                former_count;
     uint32_t               *upstream_map;  /* by index in the snapshot: index after commit, or ATOLL_NO_SLOT */
-    uint32_t               *slot_map;      /* by slot in the snapshot: slot after commit, or ATOLL_NO_SLOT */
+    uint32_t               *slot_map;      /* by slot in the snapshot: slot after commit, or ATOLL_NO_SLOT; of the file that
+                                              goes on only present peers */
 } atoll_plan_t;
 
 /* What makes a peer the same peer. upstream: index in the snapshot. */

@@ -81,6 +81,7 @@ renew_slot(const atoll_zone_t *zone, uint32_t slot, uint64_t incarnation)
     }
 
     atoll_set(state->ramp_start_ms, 0);
+    atoll_set(state->changed_ms, 0);
     atoll_set(state->accessed_ms, 0);
     atoll_set(state->checked_ms, 0);
     atoll_set(state->fails, 0);
@@ -104,6 +105,7 @@ take_over_words(const atoll_snapshot_t *snapshot, uint32_t origin, atoll_peer_st
     }
 
     atoll_set(to->ramp_start_ms, atoll_relaxed(from->ramp_start_ms));
+    atoll_set(to->changed_ms, atoll_relaxed(from->changed_ms));
     atoll_set(to->accessed_ms, atoll_relaxed(from->accessed_ms));
     atoll_set(to->checked_ms, atoll_relaxed(from->checked_ms));
     atoll_set(to->fails, atoll_relaxed(from->fails));
@@ -128,6 +130,10 @@ publish_peer(atoll_plan_t *plan, const atoll_snapshot_t *snapshot, const atoll_p
     atoll_peer_identity_record_t  *identity = &target->identities[planned->slot];
     uint64_t                       incarnation = identity->incarnation;
 
+    if (planned->present != NULL || (planned->former && plan->in_place && planned->origin != ATOLL_NO_SLOT)) {
+        return;     /* said by the present peer; stays as it is, and retire() makes it FORMER */
+    }
+
     if (!plan->in_place || planned->origin == ATOLL_NO_SLOT) {
         incarnation = ++plan->incarnation;
         renew_slot(target, planned->slot, incarnation);
@@ -138,7 +144,7 @@ publish_peer(atoll_plan_t *plan, const atoll_snapshot_t *snapshot, const atoll_p
         }
     }
 
-    identity->flags = peer->flags;
+    identity->flags = peer->flags & ~ATOLL_PEER_FLAG_PREVIOUS;
     identity->weight = peer->weight;
     identity->conf_weight = peer->conf_weight;
     identity->max_conns = peer->max_conns;
@@ -184,11 +190,12 @@ write_table(unsigned char *buffer, const atoll_plan_upstream_t *upstream, const 
     const atoll_table_record_t  *source = wanted->table;
     atoll_table_peer_record_t   *peers = (atoll_table_peer_record_t *) (buffer + source->peers_offset);
 
-    for (uint32_t i = 0; i < source->peer_count; i++) {
+    for (uint32_t i = 0; i < source->peer_count + source->ring_peers[ATOLL_RING_PREVIOUS]; i++) {
         peers[i].slot = upstream->peers[peers[i].source].slot;
     }
 
     head->config_epoch = config_epoch;
+    head->handover_until_ms = wanted->handover_until_ms;
     store_release(&head->sequence, epoch);
 }
 

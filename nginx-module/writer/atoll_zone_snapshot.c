@@ -146,6 +146,29 @@ take_peers(atoll_snapshot_t *snapshot)
     }
 }
 
+/* The slots that workers may look at for a former owner until the next table is published. */
+static void
+take_reserved(atoll_snapshot_t *snapshot)
+{
+    atoll_table_t  table;
+
+    for (uint32_t i = 0; i < snapshot->zone->upstream_count; i++) {
+        if (snapshot->upstreams[i].state != ATOLL_UPSTREAM_STATE_USED
+            || atoll_table_open(&table, snapshot->zone, i) != ATOLL_TABLE_OK)
+        {
+            continue;
+        }
+
+        for (uint32_t n = table.peer_count; n < table.all_peers; n++) {
+            uint32_t  slot = atoll_read32(&table.peers[n].slot);
+
+            if (slot < snapshot->zone->peer_count) {
+                snapshot->reserved[slot] = 1;
+            }
+        }
+    }
+}
+
 int
 atoll_snapshot_take(atoll_snapshot_t *snapshot, const atoll_zone_t *zone, int same_boot)
 {
@@ -163,8 +186,11 @@ atoll_snapshot_take(atoll_snapshot_t *snapshot, const atoll_zone_t *zone, int sa
     snapshot->upstreams = malloc(upstreams + 1);
     snapshot->identities = malloc(identities + 1);
     snapshot->changed = malloc(((size_t) zone->peer_count + 1) * sizeof(*snapshot->changed));
+    snapshot->reserved = calloc((size_t) zone->peer_count + 1, 1);
 
-    if (snapshot->upstreams == NULL || snapshot->identities == NULL || snapshot->changed == NULL) {
+    if (snapshot->upstreams == NULL || snapshot->identities == NULL || snapshot->changed == NULL
+        || snapshot->reserved == NULL)
+    {
         atoll_snapshot_free(snapshot);
         return -1;
     }
@@ -182,6 +208,7 @@ atoll_snapshot_take(atoll_snapshot_t *snapshot, const atoll_zone_t *zone, int sa
 
     take_upstreams(snapshot);
     take_peers(snapshot);
+    take_reserved(snapshot);
 
     if (take_heap(snapshot) != 0) {
         atoll_snapshot_free(snapshot);
@@ -197,6 +224,7 @@ atoll_snapshot_free(atoll_snapshot_t *snapshot)
     free(snapshot->upstreams);
     free(snapshot->identities);
     free(snapshot->changed);
+    free(snapshot->reserved);
     memset(snapshot, 0, sizeof(*snapshot));
 }
 

@@ -50,7 +50,7 @@ check_peers(const atoll_writer_upstream_t *upstream, char *error)
     return 0;
 }
 
-/* The table must be sound, and each of its peers one of the upstream's. */
+/* The table must be sound, and each of its peers one of the upstream's, of the same kind of ring. */
 static int
 check_table(const atoll_writer_upstream_t *upstream, char *error)
 {
@@ -58,8 +58,9 @@ check_table(const atoll_writer_upstream_t *upstream, char *error)
     int            sound = upstream->table_length >= sizeof(atoll_table_record_t)
                            && atoll_table_check(&table, upstream->table, upstream->table_length) == ATOLL_TABLE_OK;
 
-    for (uint32_t i = 0; sound && i < table.peer_count; i++) {
-        sound = table.peers[i].source < upstream->peer_count;
+    for (uint32_t i = 0; sound && i < table.all_peers; i++) {
+        sound = table.peers[i].source < upstream->peer_count
+                && ((upstream->peers[table.peers[i].source].flags & ATOLL_PEER_FLAG_PREVIOUS) != 0) == (i >= table.peer_count);
     }
 
     if (!sound) {
@@ -381,6 +382,27 @@ purges_are_believed(const atoll_zone_t *zone)
                && atoll_process_is(atomic_load(&header->agent_pid), atomic_load(&header->agent_start)));
 }
 
+/*
+ * When this nginx was started: now, unless the owner that the header names goes on: a reload, or the former of a binary
+ * upgrade. Ask before name_owner().
+ */
+static uint64_t
+started_ms(const atoll_file_t *file, uint64_t now_ms)
+{
+    const atoll_header_record_t  *header = file->attach == ATOLL_ATTACH_OK ? atoll_file_header(file) : NULL;
+    uint64_t                      started;
+
+    if (header == NULL || !is_same_boot(header)
+        || !atoll_process_is(atomic_load(&header->master_pid), atomic_load(&header->master_start)))
+    {
+        return now_ms;
+    }
+
+    started = atoll_relaxed(header->started_ms);
+
+    return started == 0 || started > now_ms ? now_ms : started;
+}
+
 static void
 name_owner(atoll_header_record_t *header, uint64_t pid)
 {
@@ -397,6 +419,7 @@ commit_in_place(atoll_writer_t *writer, writer_state_t *state, const atoll_write
 
     atoll_file_own(state->old.fd, request->group);
     atoll_purges_carry(&writer->zone, &writer->zone, purges_are_believed(&writer->zone), request->now_ms);
+    atoll_set(writer->zone.header->started_ms, started_ms(&state->old, request->now_ms));
     name_owner(writer->zone.header, (uint64_t) getpid());
     atoll_plan_publish(&state->plan, &state->snapshot, request, &writer->zone);
 
@@ -410,6 +433,7 @@ commit_new_file(atoll_writer_t *writer, writer_state_t *state, const atoll_write
     const atoll_zone_t  *before = state->snapshot.zone;
 
     atoll_plan_lay_out(&state->plan, &writer->zone, fresh->base, fresh->length, request->now_ms);
+    atoll_set(writer->zone.header->started_ms, started_ms(&state->old, request->now_ms));
     name_owner(writer->zone.header, (uint64_t) getpid());
     atoll_plan_publish(&state->plan, &state->snapshot, request, &writer->zone);
     atoll_purges_carry(before, &writer->zone, before != NULL && purges_are_believed(before), request->now_ms);

@@ -3,8 +3,9 @@
 #define ATOLL_FUZZ_H
 
 #include "../test/zone_fixture.h"
+#include "../atoll_handover.h"
 
-#define FUZZ_PEERS  5
+#define FUZZ_PEERS  7
 #define FUZZ_T      UINT64_C(5000000)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -14,7 +15,9 @@ static const fixture_peer_t  fuzz_peers[FUZZ_PEERS] = {
     {"b", "10.0.0.2:80", 1, 2, 1, 1000, 0},
     {"b", "10.0.0.3:80", 1, 0, 0, 1000, 0},
     {"c", "10.0.0.4:80", 1, 0, 2, 1000, ATOLL_PEER_FLAG_DOWN},
-    {"d", "10.0.0.5:80", 1, 0, 1, 1000, ATOLL_PEER_FLAG_BACKUP}
+    {"d", "10.0.0.5:80", 1, 0, 1, 1000, ATOLL_PEER_FLAG_BACKUP},
+    {"b", "10.0.0.2:80", 1, 0, 1, 1000, ATOLL_PEER_FLAG_PREVIOUS},
+    {"e", "10.0.0.6:80", 1, 0, 1, 1000, ATOLL_PEER_FLAG_PREVIOUS}
 };
 
 static void  *fuzz_memory;
@@ -54,11 +57,14 @@ fuzz_open(fixture_t *fixture)
     atoll_table_record_t *table = fixture_compile(fuzz_peers, FUZZ_PEERS), *single = fixture_compile(fuzz_peers, 1);
 
     fixture_open(fixture, 2, FUZZ_PEERS + 2, 2, table->length);
+    table->handover_until_ms = 2 * FUZZ_T;
     fixture_upstream(fixture, 0, "pool")->slow_start_ms = 500;
     fixture->zone.upstreams[0].replicas = 3;
     fixture->zone.hot_sets[0].until_ms = FUZZ_T + 4000;
     fixture->zone.hot_sets[0].filter = UINT64_MAX;
     fixture->zone.hot_sets[0].entries[1] = UINT64_C(3) << 32 | 5 * UINT32_C(0x0aaaaaaa);
+    fixture->zone.upstreams[0].handover_ms = 60000;
+    fixture->zone.upstreams[1].handover_ms = 60000;
     fixture_upstream(fixture, 1, "one");
 
     for (uint32_t i = 0; i < FUZZ_PEERS; i++) {
@@ -92,8 +98,9 @@ fuzz_check(int holds)
 static inline void
 fuzz_request(atoll_balancer_t *balancer, uint32_t hash, uint32_t how, uint64_t now)
 {
-    int           result;
-    atoll_walk_t  walk;
+    int                  result;
+    atoll_walk_t         walk;
+    const atoll_peer_t  *former;
 
     memset(&walk, 0, sizeof(walk));
     atoll_walk_init(&walk, hash, how & 1);
@@ -113,6 +120,12 @@ fuzz_request(atoll_balancer_t *balancer, uint32_t hash, uint32_t how, uint64_t n
     }
 
     atoll_owner(balancer, hash, now, 0);
+    former = atoll_previous_owner(balancer, hash, now, "b", 1, how >> 23 & 1);
+
+    if (former != NULL && atoll_give(balancer, &walk, former)) {
+        fuzz_check(walk.peer == former && former->slot < balancer->zone->peer_count);
+        atoll_done(balancer, &walk, now, how >> 22 & 1);
+    }
 }
 
 static inline void

@@ -4,6 +4,7 @@
  * neighbours are pages that nobody may touch).
  */
 #include "zone_fixture.h"
+#include "../atoll_handover.h"
 #include "tap.h"
 
 #include <unistd.h>
@@ -30,12 +31,14 @@ fresh(void)
         snprintf(names[i], sizeof(names[i]), "peer-%u", i / 3 * 2 + i % 2);
         peers[i] = (fixture_peer_t) {
             .server = names[i], .address = names[i], .weight = 1 + i % 2, .max_fails = 1, .fail_timeout_ms = 1000,
-            .max_conns = i % 4 == 0 ? 2 : 0, .flags = i % 5 == 4 ? ATOLL_PEER_FLAG_BACKUP : 0
+            .max_conns = i % 4 == 0 ? 2 : 0, .flags = i % 5 == 4 ? ATOLL_PEER_FLAG_BACKUP : i % 4 == 3 ? ATOLL_PEER_FLAG_PREVIOUS : 0
         };
     }
 
     fixture_pool(&pristine, &balancer, peers, PEERS);
     pristine.zone.upstreams[0].slow_start_ms = 1000;
+    pristine.zone.upstreams[0].handover_ms = 60000;
+    ((atoll_table_record_t *) (pristine.base + pristine.zone.upstreams[0].buffer_offset[0]))->handover_until_ms = 2 * T;
     pristine.zone.upstreams[0].replicas = 6;
     pristine.zone.hot_sets[0].until_ms = T + 100000;
     pristine.zone.hot_sets[0].filter = UINT64_MAX;
@@ -70,9 +73,11 @@ flip(size_t first, size_t length)
 static void
 use(atoll_balancer_t *balancer, const atoll_zone_t *zone, int requests)
 {
-    int           result;
-    uint64_t      now = T;
-    atoll_walk_t  walk;
+    int                  result;
+    uint64_t             now = T;
+    atoll_walk_t         walk;
+    const char          *self = peers[tap_random() % PEERS].server;
+    const atoll_peer_t  *former;
 
     for (int i = 0; i < requests; i++) {
         now += tap_random() % 400;
@@ -95,6 +100,13 @@ use(atoll_balancer_t *balancer, const atoll_zone_t *zone, int requests)
         }
 
         atoll_owner(balancer, walk.hash, now, 0);
+        former = atoll_previous_owner(balancer, walk.hash, now, self, strlen(self), tap_random() % 2 == 0);
+
+        if (former != NULL && atoll_give(balancer, &walk, former)) {
+            CHECK(walk.peer == former);
+            CHECK(former->slot < zone->peer_count);
+            atoll_done(balancer, &walk, now, tap_random() % 2 == 0);
+        }
     }
 }
 

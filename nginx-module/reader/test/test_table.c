@@ -10,7 +10,9 @@ static const fixture_peer_t peers[] = {
     {"twice", "10.0.0.3:80", 1, 0, 1, 10000, 0},
     {"spare", "10.0.0.4:80", 2, 0, 1, 10000, ATOLL_PEER_FLAG_BACKUP},
     {"twice", "10.0.0.5:80", 1, 0, 1, 10000, ATOLL_PEER_FLAG_DOWN},
-    {"unix:/run/c", "unix:/run/c", 1, 0, 1, 10000, 0}
+    {"unix:/run/c", "unix:/run/c", 1, 0, 1, 10000, 0},
+    {"10.0.0.1:80", "10.0.0.1:80", 1, 0, 1, 10000, ATOLL_PEER_FLAG_PREVIOUS},
+    {"gone", "10.0.0.6:80", 2, 0, 1, 10000, ATOLL_PEER_FLAG_PREVIOUS | ATOLL_PEER_FLAG_DOWN}
 };
 
 
@@ -30,7 +32,9 @@ check_summed(atoll_table_record_t *table, size_t room)
     atoll_table_t checked;
 
     if (table->length <= room && table->peers_offset <= table->length && table->peers_offset % 8 == 0
-        && table->peer_count <= (table->length - table->peers_offset) / sizeof(atoll_table_peer_record_t))
+        && (uint64_t) table->peer_count + table->ring_peers[ATOLL_RING_PREVIOUS] <= UINT32_MAX
+        && table->peer_count + table->ring_peers[ATOLL_RING_PREVIOUS]
+           <= (table->length - table->peers_offset) / sizeof(atoll_table_peer_record_t))
     {
         table->checksum = fixture_checksum((unsigned char *) table);
     }
@@ -48,6 +52,12 @@ shouldTakeACompiledTable(void)
     CHECK_EQUAL(ATOLL_TABLE_OK, atoll_table_check(&table, head, head->length));
     CHECK_EQUAL(6, table.peer_count);
     CHECK_EQUAL(5, table.group_count);
+    CHECK_EQUAL(8, table.all_peers);
+    CHECK_EQUAL(6, table.ring[ATOLL_RING_PREVIOUS].first_peer);
+    CHECK_EQUAL(2, table.ring[ATOLL_RING_PREVIOUS].peer_count);
+    CHECK_EQUAL(2, table.ring[ATOLL_RING_PREVIOUS].group_count);
+    CHECK_EQUAL(1, table.ring[ATOLL_RING_PREVIOUS].tries);
+    CHECK_EQUAL(480, table.ring[ATOLL_RING_PREVIOUS].point_count);
     CHECK_EQUAL(4, table.ring[ATOLL_RING_PRIMARY].group_count);
     CHECK_EQUAL(5, table.ring[ATOLL_RING_PRIMARY].peer_count);
     CHECK_EQUAL(4, table.ring[ATOLL_RING_PRIMARY].tries);
@@ -63,6 +73,8 @@ shouldTakeACompiledTable(void)
     CHECK_EQUAL(ATOLL_TABLE_OK, atoll_table_check(&table, head, head->length));
     CHECK_EQUAL(1, table.single);
     CHECK_EQUAL(0, table.ring[ATOLL_RING_BACKUPS].point_count);
+    CHECK_EQUAL(0, table.ring[ATOLL_RING_PREVIOUS].point_count);
+    CHECK_EQUAL(1, table.all_peers);
     CHECK_EQUAL(ATOLL_NO_POINT, atoll_ring_find(&table.ring[ATOLL_RING_BACKUPS], 1));
     free(head);
 }
@@ -76,9 +88,9 @@ shouldRefuseEachByteThatIsWrong(void)
     unsigned char         *bytes = (unsigned char *) head;
 
     for (size_t i = offsetof(atoll_table_record_t, checksum); i < head->length; i++) {
-        int is_slot = i >= head->peers_offset && i < head->peers_offset + 6 * 32 && (i - head->peers_offset) % 32 < 4;
+        int is_slot = i >= head->peers_offset && i < head->peers_offset + 8 * 32 && (i - head->peers_offset) % 32 < 4;
 
-        if (i >= offsetof(atoll_table_record_t, reserved_152) && i < sizeof(*head)) {
+        if (i >= offsetof(atoll_table_record_t, handover_until_ms) && i < sizeof(*head)) {
             continue;
         }
 
@@ -117,7 +129,7 @@ shouldRefuseWhatContradictsItselfUnderAChecksumThatFits(void)
 
     head = aligned_alloc(ATOLL_CACHE_LINE, room);
 
-    for (size_t i = offsetof(atoll_table_record_t, length); i < offsetof(atoll_table_record_t, reserved_152); i += 4) {
+    for (size_t i = offsetof(atoll_table_record_t, length); i < offsetof(atoll_table_record_t, handover_until_ms); i += 4) {
         if (i == offsetof(atoll_table_record_t, config_epoch) || i == offsetof(atoll_table_record_t, config_epoch) + 4
             || i == offsetof(atoll_table_record_t, checksum))
         {
@@ -155,7 +167,7 @@ shouldRefuseRecordsThatLeadAstray(void)
 
     head = aligned_alloc(ATOLL_CACHE_LINE, room);
 
-    for (int what = 0; what < 12; what++) {
+    for (int what = 0; what < 16; what++) {
         memcpy(head, original, room);
 
         atoll_point_record_t       *points = (atoll_point_record_t *) ((unsigned char *) head + head->points_offset[0]);
@@ -175,7 +187,11 @@ shouldRefuseRecordsThatLeadAstray(void)
         case 8: groups[4].peer_count = 2; break;
         case 9: groups[0].ring = ATOLL_RING_BACKUPS; break;
         case 10: records[0].group = 3; break;
-        default: records[5].flags = 0; break;           /* a backup among the backups without the flag */
+        case 11: records[5].flags = 0; break;           /* a backup among the backups without the flag */
+        case 12: records[6].flags = 0; break;           /* the same in the previous ring */
+        case 13: records[0].flags = ATOLL_PEER_FLAG_PREVIOUS; break;
+        case 14: records[7].flags |= ATOLL_PEER_FLAG_BACKUP; break;
+        default: groups[6].ring = ATOLL_RING_PRIMARY; break;
         }
 
         CHECK_EQUAL(ATOLL_TABLE_INVALID, check_summed(head, room));

@@ -111,14 +111,15 @@ fixture_points(fixture_point_t *points, uint32_t count, const char *server, uint
 static inline unsigned
 fixture_ring(const fixture_peer_t *peer)
 {
-    return peer->flags & ATOLL_PEER_FLAG_BACKUP ? ATOLL_RING_BACKUPS : ATOLL_RING_PRIMARY;
+    return peer->flags & ATOLL_PEER_FLAG_BACKUP ? ATOLL_RING_BACKUPS
+           : peer->flags & ATOLL_PEER_FLAG_PREVIOUS ? ATOLL_RING_PREVIOUS : ATOLL_RING_PRIMARY;
 }
 
 /* Index of each peer's group among those of its ring: one for each name. */
 static inline void
 fixture_name_groups(const fixture_peer_t *peers, uint32_t count, uint32_t *groups)
 {
-    uint32_t j, next[ATOLL_RING_COUNT_] = {0, 0};
+    uint32_t j, next[ATOLL_RING_COUNT_] = {0};
 
     for (uint32_t i = 0; i < count; i++) {
         for (j = 0; j < i; j++) {
@@ -141,7 +142,7 @@ fixture_checksum(const unsigned char *table)
     copy = malloc(head->length);
     memcpy(copy, table, head->length);
 
-    for (uint32_t i = 0; i < head->peer_count; i++) {
+    for (uint32_t i = 0; i < head->peer_count + head->ring_peers[ATOLL_RING_PREVIOUS]; i++) {
         ((atoll_table_peer_record_t *) (copy + head->peers_offset))[i].slot = 0;
     }
 
@@ -272,8 +273,11 @@ fixture_compile_groups(const fixture_peer_t *peers, uint32_t count, const uint32
 
     fixture_compile_ring(table, &at, peers, named, count, ATOLL_RING_PRIMARY);
     fixture_compile_ring(table, &at, peers, named, count, ATOLL_RING_BACKUPS);
+    fixture_compile_ring(table, &at, peers, named, count, ATOLL_RING_PREVIOUS);
 
     head->length = at;
+    head->group_count = head->first_group[ATOLL_RING_PREVIOUS];
+    head->peer_count = head->first_peer[ATOLL_RING_PREVIOUS];
     head->single = head->ring_peers[ATOLL_RING_PRIMARY] == 1 && head->ring_peers[ATOLL_RING_BACKUPS] == 0;
     head->config_epoch = 1;
     head->checksum = fixture_checksum(table);
@@ -380,10 +384,11 @@ fixture_name_slot(fixture_t *fixture, uint32_t slot, uint32_t upstream, const fi
     atomic_store_explicit(&fixture->zone.states[slot].incarnation, incarnation, memory_order_release);
 }
 
-/* Publishes a table in the buffer that is not active, with slot = first_slot + source. Writes only where buffers are, come
- * what may of the zone's word for it. */
+/* Publishes a table in the buffer that is not active, with slot = slots[source], or first_slot + source for NULL. Writes only
+ * where buffers are, come what may of the zone's word for it. */
 static inline void
-fixture_publish(fixture_t *fixture, uint32_t upstream, const atoll_table_record_t *table, uint32_t first_slot)
+fixture_publish_slots(fixture_t *fixture, uint32_t upstream, const atoll_table_record_t *table, const uint32_t *slots,
+                      uint32_t first_slot)
 {
     uint64_t                    epoch = fixture->zone.header->epoch + 1;
     atoll_upstream_record_t    *record = &fixture->zone.upstreams[upstream];
@@ -399,13 +404,19 @@ fixture_publish(fixture_t *fixture, uint32_t upstream, const atoll_table_record_
     memcpy(to + sizeof(uint64_t), (const unsigned char *) table + sizeof(uint64_t), table->length - sizeof(uint64_t));
     peers = (atoll_table_peer_record_t *) (to + table->peers_offset);
 
-    for (uint32_t i = 0; i < table->peer_count; i++) {
-        peers[i].slot = first_slot + peers[i].source;
+    for (uint32_t i = 0; i < table->peer_count + table->ring_peers[ATOLL_RING_PREVIOUS]; i++) {
+        peers[i].slot = slots != NULL ? slots[peers[i].source] : first_slot + peers[i].source;
     }
 
     atomic_store_explicit(&((atoll_table_record_t *) to)->sequence, epoch, memory_order_release);
     atomic_store_explicit(&record->published, epoch << 1 | buffer, memory_order_release);
     atomic_store_explicit(&fixture->zone.header->epoch, epoch, memory_order_release);
+}
+
+static inline void
+fixture_publish(fixture_t *fixture, uint32_t upstream, const atoll_table_record_t *table, uint32_t first_slot)
+{
+    fixture_publish_slots(fixture, upstream, table, NULL, first_slot);
 }
 
 /* Memory of a worker, which it never gives back: kept within reach of the leak checker. */

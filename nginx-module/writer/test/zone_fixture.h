@@ -176,21 +176,24 @@ same_server(const atoll_writer_peer_t *a, const atoll_writer_peer_t *b)
     return a->server_length == b->server_length && memcmp(a->server, b->server, a->server_length) == 0;
 }
 
+#define RING_FLAGS  (ATOLL_PEER_FLAG_BACKUP | ATOLL_PEER_FLAG_PREVIOUS)
+
 /* Groups and peers of one ring, in the order of their first appearance. */
 static UNUSED void
 fill_ring(atoll_table_record_t *head, unsigned ring, const atoll_writer_peer_t *peers, uint32_t count,
           atoll_group_record_t *groups, atoll_table_peer_record_t *out)
 {
-    uint32_t  wanted = ring == ATOLL_RING_BACKUPS ? ATOLL_PEER_FLAG_BACKUP : 0;
+    uint32_t  wanted = ring == ATOLL_RING_BACKUPS ? ATOLL_PEER_FLAG_BACKUP
+                       : ring == ATOLL_RING_PREVIOUS ? ATOLL_PEER_FLAG_PREVIOUS : 0;
 
     head->first_group[ring] = head->group_count;
     head->first_peer[ring] = head->peer_count;
 
     for (uint32_t i = 0; i < count; i++) {
-        int  met = (peers[i].flags & ATOLL_PEER_FLAG_BACKUP) != wanted;
+        int  met = (peers[i].flags & RING_FLAGS) != wanted;
 
         for (uint32_t n = 0; n < i && !met; n++) {
-            met = (peers[n].flags & ATOLL_PEER_FLAG_BACKUP) == wanted && same_server(&peers[n], &peers[i]);
+            met = (peers[n].flags & RING_FLAGS) == wanted && same_server(&peers[n], &peers[i]);
         }
         if (met) {
             continue;
@@ -201,7 +204,7 @@ fill_ring(atoll_table_record_t *head, unsigned ring, const atoll_writer_peer_t *
         *group = (atoll_group_record_t) { .first_peer = head->peer_count, .ring = ring };
 
         for (uint32_t n = i; n < count; n++) {
-            if ((peers[n].flags & ATOLL_PEER_FLAG_BACKUP) == wanted && same_server(&peers[n], &peers[i])) {
+            if ((peers[n].flags & RING_FLAGS) == wanted && same_server(&peers[n], &peers[i])) {
                 out[head->peer_count++] = (atoll_table_peer_record_t) {
                     .group = head->group_count, .weight = peers[n].weight, .max_fails = 1, .fail_timeout_ms = 10000,
                     .flags = peers[n].flags, .source = n
@@ -265,6 +268,7 @@ make_table(const atoll_writer_peer_t *peers, uint32_t count, unsigned per_group,
 
     fill_ring(head, ATOLL_RING_PRIMARY, peers, count, groups, ordered);
     fill_ring(head, ATOLL_RING_BACKUPS, peers, count, groups, ordered);
+    fill_ring(head, ATOLL_RING_PREVIOUS, peers, count, groups, ordered);
     head->single = head->ring_peers[0] == 1 && head->ring_peers[1] == 0;
 
     unsigned char  *next = (unsigned char *) (groups + head->group_count);
@@ -298,6 +302,8 @@ make_table(const atoll_writer_peer_t *peers, uint32_t count, unsigned per_group,
         next = (unsigned char *) (buckets + (UINT64_C(1) << bits) + 2);
     }
 
+    head->group_count = head->first_group[ATOLL_RING_PREVIOUS];
+    head->peer_count = head->first_peer[ATOLL_RING_PREVIOUS];
     need(next <= bytes + room);
     head->length = *length = (size_t) (next - bytes);
     head->checksum = crc32_of(0, bytes + sizeof(*head), *length - sizeof(*head));
@@ -326,7 +332,7 @@ config_open(config_t *config, const char *path, size_t size)
 
 /*
  * Adds an upstream. peers: "server=address" separated by blanks, in the order of nginx.conf, `*` before a backup, `!`
- * before one that is down. Returns its settings.
+ * before one that is down, `^` before one of the previous ring. Returns its settings.
  */
 static UNUSED atoll_upstream_record_t *
 config_add_with(config_t *config, const char *name, const char *peers, unsigned per_group)
@@ -344,8 +350,9 @@ config_add_with(config_t *config, const char *name, const char *peers, unsigned 
     for (char *word = strtok_r(text, " ", &rest); word != NULL; word = strtok_r(NULL, " ", &rest)) {
         atoll_writer_peer_t  *peer = &list[upstream->peer_count++];
 
-        for ( ; *word == '*' || *word == '!'; word++) {
-            peer->flags |= *word == '*' ? ATOLL_PEER_FLAG_BACKUP : ATOLL_PEER_FLAG_DOWN;
+        for ( ; *word == '*' || *word == '!' || *word == '^'; word++) {
+            peer->flags |= *word == '*' ? ATOLL_PEER_FLAG_BACKUP
+                           : *word == '!' ? ATOLL_PEER_FLAG_DOWN : ATOLL_PEER_FLAG_PREVIOUS;
         }
 
         char  *equals = strchr(word, '=');
@@ -474,7 +481,10 @@ state_of(const atoll_zone_t *zone, const char *upstream, const char *server)
     return &zone->states[slot];
 }
 
-/* Whether the published tables are those of the configuration, and each of their peers has the slot of its name. */
+/*
+ * Whether the published tables are those of the configuration, and each of their peers has the slot of its name: one for
+ * each present peer, which one of the previous ring shares when it is the same.
+ */
 static UNUSED int
 shows(const atoll_zone_t *zone, const config_t *config)
 {
@@ -488,23 +498,26 @@ shows(const atoll_zone_t *zone, const config_t *config)
         atoll_table_t                   table;
 
         good = index >= 0 && atoll_table_open(&table, zone, (uint32_t) index) == ATOLL_TABLE_OK
-               && table.peer_count == upstream->peer_count;
+               && table.all_peers == upstream->peer_count;
 
-        for (uint32_t n = 0; good && n < table.peer_count; n++) {
+        for (uint32_t n = 0; good && n < table.all_peers; n++) {
             const atoll_writer_peer_t           *peer = &upstream->peers[table.peers[n].source];
             const atoll_peer_identity_record_t  *identity = &zone->identities[table.peers[n].slot];
+            int                                  present = n < table.peer_count;
 
-            good = !taken[table.peers[n].slot] && identity->state == ATOLL_PEER_LIFE_MEMBER
-                   && identity->upstream == (uint32_t) index && identity->flags == peer->flags
-                   && identity->incarnation != 0
+            good = (present ? !taken[table.peers[n].slot] && identity->state == ATOLL_PEER_LIFE_MEMBER
+                              && identity->flags == peer->flags
+                            : taken[table.peers[n].slot] != 2
+                              && identity->state == (taken[table.peers[n].slot] ? ATOLL_PEER_LIFE_MEMBER : ATOLL_PEER_LIFE_FORMER))
+                   && identity->upstream == (uint32_t) index && identity->incarnation != 0
                    && identity->incarnation == zone->states[table.peers[n].slot].incarnation
                    && identity->server_length == peer->server_length
                    && memcmp(identity->server, peer->server, peer->server_length) == 0
                    && identity->address_length == peer->address_length
                    && memcmp(identity->address, peer->address, peer->address_length) == 0
-                   && identity->sockaddr_length == peer->socklen
-                   && memcmp(identity->sockaddr, peer->sockaddr, peer->socklen) == 0;
-            taken[table.peers[n].slot] = 1;
+                   && (!present || (identity->sockaddr_length == peer->socklen
+                                    && memcmp(identity->sockaddr, peer->sockaddr, peer->socklen) == 0));
+            taken[table.peers[n].slot] = present ? 1 : 2;
         }
     }
 

@@ -74,6 +74,29 @@ class AgentOperatorTest {
     }
 
     @Test
+    void shouldTellWhenAPeerWasTakenOutAndWhenItCameBack() throws Exception {
+        ZoneFixture zone = zone(0);
+        try (AgentRig agent = new AgentRig(folder)) {
+            agent.awaitState("OK");
+            assertEquals(0, zone.changed(0), "nothing happened to it yet");
+            long before = Posix.monotonicMs();
+            assertDone(agent.change(name, "drain", ""));
+            long drained = zone.changed(0);
+            assertTrue(drained >= before && drained <= Posix.monotonicMs(), drained + " after " + before);
+            AgentRig.awaitHeartbeats(zone, 3);
+            assertDone(agent.change(name, "drain", "{\"note\": \"once more\"}"));
+            assertEquals(drained, zone.changed(0), "neither heartbeats nor another drain are a change");
+            before = Posix.monotonicMs();
+            assertDone(agent.change(name, "undrain", ""));
+            long back = zone.changed(0);
+            assertTrue(back >= before && back <= Posix.monotonicMs(), back + " after " + before);
+            AgentRig.awaitHeartbeats(zone, 3);
+            assertEquals(back, zone.changed(0));
+            assertEquals(0, zone.changed(1), "nor is it one of another peer");
+        }
+    }
+
+    @Test
     void shouldKeepADrainOverRestartsOfAgentAndNginx() throws Exception {
         ZoneFixture zone = zone(0);
         try (AgentRig agent = new AgentRig(folder)) {

@@ -4,6 +4,7 @@ import static io.atoll.agent.testing.ScriptedServer.always;
 import static io.atoll.agent.testing.ScriptedServer.response;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.ByteBuffer;
@@ -22,6 +23,7 @@ import io.atoll.agent.testing.ZoneFixture.ProbeSpec;
 import io.atoll.agent.testing.ZoneFixture.Server;
 import io.atoll.core.zone.Reason;
 import io.atoll.core.zone.ZoneLayout;
+import io.atoll.core.zone.ZoneLayout.PeerFlag;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -125,11 +127,30 @@ class AgentZoneTest {
             one.cutConnections();
             awaitUp(zone, 0);
             assertTrue(zone.rampStart(0) >= before, "its ramp began when it came back");
+            assertTrue(zone.changed(0) >= before, "and the zone tells since when");
+            assertEquals(0, zone.changed(1));
             assertEquals(0, zone.rampStart(1));
             assertTrue(agent.peer(0).path("ramp").asDouble() < 1);
             assertEquals(1, agent.metric("atoll_peer_transitions_total{node=\"edge1\",upstream=\"caches\",server=\""
                     + ZoneFixture.text(one.address()) + "\",address=\"" + ZoneFixture.text(one.address())
                     + "\",to=\"down\""));
+        }
+    }
+
+    @Test
+    void shouldLeaveServersOfTheRingBeforeAlone() throws Exception {
+        Server left = new Server(ZoneFixture.text(two.address()), two.address(), PeerFlag.PREVIOUS);
+        two.setScript(always(ILL));
+        ZoneFixture zone = ZoneFixture.create(path(), ProbeSpec.http(), 0, Server.at(one.address()), left);
+        try (AgentRig agent = new AgentRig(folder)) {
+            agent.awaitState("OK");
+            one.setScript(always(ILL));
+            one.cutConnections();
+            awaitDown(zone, 0);
+            AgentRig.awaitHeartbeats(zone, 5);
+            assertEquals(0, zone.word(1, Reason.PROBE), "it is not probed");
+            assertTrue(two.requests().isEmpty());
+            assertNull(agent.peer(1), "nor shown as a peer");
         }
     }
 

@@ -78,6 +78,14 @@ class DirectiveErrorsTest {
         atoll $uri; atoll_probe match=       => "match=" of "atoll_probe": expected match=<text>, 1 to 256 bytes
         atoll $uri; atoll_slow_start 2d      => "2d" of "atoll_slow_start": expected a time up to 1d
         atoll $uri; atoll_slow_start 1s; atoll_slow_start 2s => "atoll_slow_start" directive is duplicate
+        atoll_handover 5m                    => "atoll_handover" needs "atoll <key>" in the same upstream "pool"
+        atoll $uri; atoll_handover           => number of arguments
+        atoll $uri; atoll_handover soon      => "soon" of "atoll_handover": expected a time up to 1d, as in 10m; 0 is off
+        atoll $uri; atoll_handover 25h       => "25h" of "atoll_handover": expected a time up to 1d
+        atoll $uri; atoll_handover 5m 500ms  => "500ms" of "atoll_handover": expected <time> [timeout=<time>]
+        atoll $uri; atoll_handover 5m timeout=0  => "timeout=0" of "atoll_handover": expected timeout=<time>, 1ms to 1m
+        atoll $uri; atoll_handover 5m timeout=2m => "timeout=2m" of "atoll_handover": expected timeout=<time>, 1ms to 1m
+        atoll $uri; atoll_handover 1s; atoll_handover 2s => "atoll_handover" directive is duplicate
         atoll $uri; atoll_panic 101%         => "101%" of "atoll_panic": expected a percentage, 0% (off) to 100%
         atoll $uri; atoll_panic half         => "half" of "atoll_panic": expected a percentage
         """)

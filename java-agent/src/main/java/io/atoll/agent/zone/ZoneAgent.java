@@ -443,6 +443,7 @@ public final class ZoneAgent {
         }
         if (word == 0 && stands) {
             ramp(peer, now);
+            zone.writeChanged(peer.slot(), peer.incarnation(), now);
         }
         write(peer, Reason.PROBE, word);
     }
@@ -572,8 +573,12 @@ public final class ZoneAgent {
         if (decision != null && decision.untilMs() > now) {
             wanted = decision.isForever() ? ZoneLayout.FOREVER : decision.untilMs() + services.leaseMs();
         }
-        if (wanted == 0 && Long.compareUnsigned(word, now) > 0) {
+        boolean stands = Long.compareUnsigned(word, now) > 0;
+        if (wanted == 0 && stands) {
             ramp(peer, now);
+        }
+        if (wanted == 0 ? stands : !stands) {
+            zone.writeChanged(peer.slot(), peer.incarnation(), now);
         }
         write(peer, Reason.ADMIN, wanted);
     }

@@ -153,6 +153,11 @@ public final class ZoneFixture {
         return zone().state(slot).rampStartMs();
     }
 
+    /** When the peer was last taken out by an operator, or came back. */
+    public long changed(int slot) {
+        return zone().state(slot).changedMs();
+    }
+
     /** The master gives the slot to another peer: words to 0, another number, another name. */
     public void giveSlotAway(int slot) {
         for (Reason reason : Reason.values()) {

@@ -13,11 +13,13 @@ import java.nio.ByteOrder;
  * copy). Counts and offsets are copies made at validation.
  *
  * <p>Twin: {@code atoll_table_t}, {@code atoll_ring_find} in nginx-module/reader/atoll_table.h. Indices of groups and
- * peers count over both rings; indices of points count within a ring.
+ * peers count over all rings, those of the previous ring behind the present ones; indices of points count within a ring.
  */
 public final class Table {
     /** What {@link #find} answers for a ring without points. */
     public static final int NO_POINT = -1;
+
+    static final int RINGS = 3;
 
     final ByteBuffer bytes;
     final long sequence;
@@ -26,17 +28,20 @@ public final class Table {
     final int peersOffset;
     final int groupCount;
     final int groupsOffset;
+    final long allPeers;
+    final long allGroups;
     final boolean single;
-    final int[] pointsOffset = new int[2];
-    final int[] bucketsOffset = new int[2];
-    final int[] pointCount = new int[2];
-    final int[] bucketShift = new int[2];
-    final int[] firstGroup = new int[2];
-    final int[] ringGroups = new int[2];
-    final int[] firstPeer = new int[2];
-    final int[] ringPeers = new int[2];
-    final int[] tries = new int[2];
-    final int[] totalWeight = new int[2];
+    final long handoverUntilMs;
+    final int[] pointsOffset = new int[RINGS];
+    final int[] bucketsOffset = new int[RINGS];
+    final int[] pointCount = new int[RINGS];
+    final int[] bucketShift = new int[RINGS];
+    final int[] firstGroup = new int[RINGS];
+    final int[] ringGroups = new int[RINGS];
+    final int[] firstPeer = new int[RINGS];
+    final int[] ringPeers = new int[RINGS];
+    final int[] tries = new int[RINGS];
+    final int[] totalWeight = new int[RINGS];
 
     /**
      * Validates what lies from index 0 to the buffer's limit: bounds, points, buckets, groups, peers, checksum. One pass.
@@ -69,7 +74,8 @@ public final class Table {
         groupCount = bytes.getInt(TableRecord.GROUP_COUNT);
         groupsOffset = offset(TableRecord.GROUPS_OFFSET);
         single = bytes.getInt(TableRecord.SINGLE) == 1;
-        for (int r = 0; r < 2; r++) {
+        handoverUntilMs = bytes.getLong(TableRecord.HANDOVER_UNTIL_MS);
+        for (int r = 0; r < RINGS; r++) {
             pointsOffset[r] = offset(TableRecord.POINTS_OFFSET + r * Long.BYTES);
             bucketsOffset[r] = offset(TableRecord.BUCKETS_OFFSET + r * Long.BYTES);
             int word = r * Integer.BYTES;
@@ -82,6 +88,8 @@ public final class Table {
             tries[r] = bytes.getInt(TableRecord.TRIES + word);
             totalWeight[r] = bytes.getInt(TableRecord.TOTAL_WEIGHT + word);
         }
+        allPeers = (long) peerCount + ringPeers[ZoneLayout.Ring.PREVIOUS];
+        allGroups = (long) groupCount + ringGroups[ZoneLayout.Ring.PREVIOUS];
     }
 
     /** An offset of the head, or −1 when it is not even a positive int. */
@@ -110,17 +118,25 @@ public final class Table {
         return single;
     }
 
-    /** Addresses over both rings. */
+    /** Addresses of the present rings: those of the previous ring are not counted. */
     public int peerCount() {
         return peerCount;
     }
 
-    /** Groups over both rings. */
+    /** Groups of the present rings. */
     public int groupCount() {
         return groupCount;
     }
 
-    // ---- a ring: ZoneLayout.Ring.PRIMARY or BACKUPS
+    /**
+     * Until when the previous ring counts, CLOCK_MONOTONIC milliseconds; 0 when there is none, and before the table is
+     * published.
+     */
+    public long handoverUntilMs() {
+        return handoverUntilMs;
+    }
+
+    // ---- a ring: ZoneLayout.Ring.PRIMARY, BACKUPS or PREVIOUS
 
     /** Points of a ring; 0 for an empty one. */
     public int pointCount(int ring) {
@@ -195,7 +211,7 @@ public final class Table {
         return bytes.getInt(pointsOffset[ring] + point * PointRecord.SIZE + PointRecord.GROUP);
     }
 
-    // ---- groups and peers, over both rings
+    // ---- groups and peers, over all rings
 
     /** First peer of a group. */
     public int groupFirstPeer(int group) {
@@ -248,14 +264,15 @@ public final class Table {
         return peerWord(peer, TablePeerRecord.FLAGS);
     }
 
-    /** Place of a peer in the upstream's list of nginx.conf. */
+    /** Place of a peer in the upstream's list of the compile request: that of nginx.conf, then the previous ones. */
     public int source(int peer) {
         return peerWord(peer, TablePeerRecord.SOURCE);
     }
 
     /** Ring of a peer. */
     public int ring(int peer) {
-        return peer < ringPeers[0] ? ZoneLayout.Ring.PRIMARY : ZoneLayout.Ring.BACKUPS;
+        return peer < firstPeer[1] ? ZoneLayout.Ring.PRIMARY
+                : peer < firstPeer[2] ? ZoneLayout.Ring.BACKUPS : ZoneLayout.Ring.PREVIOUS;
     }
 
     private int peerWord(int peer, int field) {

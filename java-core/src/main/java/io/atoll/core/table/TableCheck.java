@@ -28,7 +28,7 @@ final class TableCheck {
         checkCounts();
         checkGroups();
         checkPeers(slotCount);
-        for (int ring = 0; ring < 2; ring++) {
+        for (int ring = 0; ring < Table.RINGS; ring++) {
             checkBuckets(ring);
             checkPoints(ring);
         }
@@ -36,9 +36,9 @@ final class TableCheck {
     }
 
     private void checkSections() {
-        section("peers", table.peersOffset, table.peerCount, TablePeerRecord.SIZE, Long.BYTES);
-        section("groups", table.groupsOffset, table.groupCount, GroupRecord.SIZE, Long.BYTES);
-        for (int r = 0; r < 2; r++) {
+        section("peers", table.peersOffset, table.allPeers, TablePeerRecord.SIZE, Long.BYTES);
+        section("groups", table.groupsOffset, table.allGroups, GroupRecord.SIZE, Long.BYTES);
+        for (int r = 0; r < Table.RINGS; r++) {
             require(table.bucketShift[r] >= 1 && table.bucketShift[r] <= 31, "bucket_shift", table.bucketShift[r], "1 to 31");
             section("points", table.pointsOffset[r], table.pointCount[r], PointRecord.SIZE, Long.BYTES);
             if (table.pointCount[r] > 0) {
@@ -56,59 +56,72 @@ final class TableCheck {
     private void checkCounts() {
         require(table.peerCount >= 1, "peer_count", table.peerCount, "1 or more");
         require(table.pointCount[0] >= 1, "point_count[0]", table.pointCount[0], "1 or more: a primary ring");
-        require(table.firstGroup[0] == 0 && table.firstPeer[0] == 0, "first_group[0]", table.firstGroup[0], "0, as first_peer[0]");
-        require(table.firstGroup[1] == table.ringGroups[0] && table.ringGroups[0] >= 1 && table.ringGroups[1] >= 0
-                        && (long) table.ringGroups[0] + table.ringGroups[1] == table.groupCount,
-                "ring_groups", table.ringGroups[0], "with ring_groups[1], group_count " + table.groupCount);
-        require(table.firstPeer[1] == table.ringPeers[0] && table.ringPeers[0] >= 1 && table.ringPeers[1] >= 0
-                        && (long) table.ringPeers[0] + table.ringPeers[1] == table.peerCount,
-                "ring_peers", table.ringPeers[0], "with ring_peers[1], peer_count " + table.peerCount);
-        require((table.ringGroups[1] == 0) == (table.ringPeers[1] == 0)
-                        && (table.ringPeers[1] == 0) == (table.pointCount[1] == 0),
-                "point_count[1]", table.pointCount[1], "0 with no backup, else 1 or more");
+        long groups = 0;
+        long peers = 0;
+        for (int r = 0; r < Table.RINGS; r++) {
+            require(table.firstGroup[r] == groups, "first_group[" + r + "]", table.firstGroup[r], String.valueOf(groups));
+            require(table.firstPeer[r] == peers, "first_peer[" + r + "]", table.firstPeer[r], String.valueOf(peers));
+            require(table.ringGroups[r] >= 0 && (table.ringGroups[r] == 0) == (table.pointCount[r] == 0),
+                    "ring_groups[" + r + "]", table.ringGroups[r], "0 for a ring without points, else 1 or more");
+            require(table.ringPeers[r] >= 0 && (table.ringPeers[r] == 0) == (table.pointCount[r] == 0),
+                    "ring_peers[" + r + "]", table.ringPeers[r], "0 for a ring without points, else 1 or more");
+            groups += table.ringGroups[r];
+            peers += table.ringPeers[r];
+            if (r == ZoneLayout.Ring.BACKUPS) {
+                require(groups == table.groupCount, "group_count", table.groupCount, String.valueOf(groups));
+                require(peers == table.peerCount, "peer_count", table.peerCount, String.valueOf(peers));
+            }
+        }
         int single = bytes.getInt(TableRecord.SINGLE);
-        require(single == (table.peerCount == 1 ? 1 : 0), "single", single, "1 for one peer, else 0");
+        require(single == (table.peerCount == 1 ? 1 : 0), "single", single, "1 for one present peer, else 0");
     }
 
     private void checkGroups() {
         int peer = 0;
-        for (int g = 0; g < table.groupCount; g++) {
-            int ring = g < table.ringGroups[0] ? 0 : 1;
-            int first = table.groupFirstPeer(g);
-            int count = table.groupPeers(g);
+        for (int ring = 0; ring < Table.RINGS; ring++) {
             int end = table.firstPeer[ring] + table.ringPeers[ring];
-            require(first == peer && count >= 1 && count <= end - first, "group " + g + " first_peer", first,
-                    peer + ", with 1 or more of the peers of its ring");
-            int ofRing = bytes.getInt(table.groupsOffset + g * GroupRecord.SIZE + GroupRecord.RING);
-            require(ofRing == ring, "group " + g + " ring", ofRing, String.valueOf(ring));
-            peer += count;
+            for (int i = 0; i < table.ringGroups[ring]; i++) {
+                int g = table.firstGroup[ring] + i;
+                int first = table.groupFirstPeer(g);
+                int count = table.groupPeers(g);
+                require(first == peer && count >= 1 && count <= end - first, "group " + g + " first_peer", first,
+                        peer + ", with 1 or more of the peers of its ring");
+                int ofRing = bytes.getInt(table.groupsOffset + g * GroupRecord.SIZE + GroupRecord.RING);
+                require(ofRing == ring, "group " + g + " ring", ofRing, String.valueOf(ring));
+                peer += count;
+            }
+            require(peer == end, "peers of the groups of ring " + ring, peer, String.valueOf(end));
         }
-        require(peer == table.peerCount, "peers of all groups", peer, String.valueOf(table.peerCount));
     }
 
     private void checkPeers(int slotCount) {
-        int peer = 0;
-        int[] tries = new int[2];
-        long[] weight = new long[2];
-        for (int g = 0; g < table.groupCount; g++) {
-            int ring = g < table.ringGroups[0] ? 0 : 1;
-            for (int end = peer + table.groupPeers(g); peer < end; peer++) {
-                int flags = table.flags(peer);
-                int expected = ring == 1 ? PeerFlag.BACKUP : 0;
-                require((flags & ~PeerFlag.DOWN) == expected, "peer " + peer + " flags", flags, expected + ", with or without DOWN");
-                require(table.group(peer) == g, "peer " + peer + " group", table.group(peer), String.valueOf(g));
-                require(table.weight(peer) >= 1, "peer " + peer + " weight", table.weight(peer), "1 or more");
-                require(table.source(peer) >= 0, "peer " + peer + " source", table.source(peer), "0 or more");
-                require(slotCount < 0 || table.slot(peer) >= 0 && table.slot(peer) < slotCount, "peer " + peer + " slot",
-                        table.slot(peer), "less than " + slotCount);
-                tries[ring] += (flags & PeerFlag.DOWN) == 0 ? 1 : 0;
-                weight[ring] += table.weight(peer);
+        int[] ringFlags = {0, PeerFlag.BACKUP, PeerFlag.PREVIOUS};
+        for (int ring = 0; ring < Table.RINGS; ring++) {
+            int tries = 0;
+            long weight = 0;
+            for (int i = 0; i < table.ringGroups[ring]; i++) {
+                int g = table.firstGroup[ring] + i;
+                int first = table.groupFirstPeer(g);
+                for (int peer = first; peer < first + table.groupPeers(g); peer++) {
+                    checkPeer(peer, g, ringFlags[ring], slotCount);
+                    tries += (table.flags(peer) & PeerFlag.DOWN) == 0 ? 1 : 0;
+                    weight += table.weight(peer);
+                }
             }
+            require(table.tries[ring] == tries, "tries[" + ring + "]", table.tries[ring], String.valueOf(tries));
+            require(table.totalWeight[ring] == weight, "total_weight[" + ring + "]", table.totalWeight[ring],
+                    String.valueOf(weight));
         }
-        for (int r = 0; r < 2; r++) {
-            require(table.tries[r] == tries[r], "tries[" + r + "]", table.tries[r], String.valueOf(tries[r]));
-            require(table.totalWeight[r] == weight[r], "total_weight[" + r + "]", table.totalWeight[r], String.valueOf(weight[r]));
-        }
+    }
+
+    private void checkPeer(int peer, int group, int ringFlag, int slotCount) {
+        int flags = table.flags(peer);
+        require((flags & ~PeerFlag.DOWN) == ringFlag, "peer " + peer + " flags", flags, ringFlag + ", with or without DOWN");
+        require(table.group(peer) == group, "peer " + peer + " group", table.group(peer), String.valueOf(group));
+        require(table.weight(peer) >= 1, "peer " + peer + " weight", table.weight(peer), "1 or more");
+        require(table.source(peer) >= 0, "peer " + peer + " source", table.source(peer), "0 or more");
+        require(slotCount < 0 || table.slot(peer) >= 0 && table.slot(peer) < slotCount, "peer " + peer + " slot",
+                table.slot(peer), "less than " + slotCount);
     }
 
     private void checkBuckets(int ring) {
@@ -143,7 +156,7 @@ final class TableCheck {
 
     private void checkChecksum() {
         CRC32 crc = new CRC32();
-        int peersEnd = table.peersOffset + table.peerCount * TablePeerRecord.SIZE;
+        int peersEnd = table.peersOffset + (int) table.allPeers * TablePeerRecord.SIZE;
         update(crc, TableRecord.SIZE, table.peersOffset);
         byte[] noSlot = new byte[Integer.BYTES];
         for (int at = table.peersOffset; at < peersEnd; at += TablePeerRecord.SIZE) {

@@ -22,7 +22,8 @@ public final class TableCompiler {
     public static final int MAX_NAME = 4096;
 
     private static final int KNOWN_FLAGS = PeerFlag.DOWN | PeerFlag.BACKUP | PeerFlag.REMOVED | PeerFlag.ADDED
-            | PeerFlag.WEIGHTED;
+            | PeerFlag.WEIGHTED | PeerFlag.PREVIOUS;
+    private static final int RING_FLAGS = PeerFlag.BACKUP | PeerFlag.PREVIOUS;
 
     private final ByteBuffer region;
     private final int upstreamsOffset;
@@ -46,7 +47,7 @@ public final class TableCompiler {
      * Bytes that the tables of some upstreams take at most.
      *
      * @param upstreams tables
-     * @param peers addresses, over all upstreams
+     * @param peers addresses, over all upstreams and rings
      * @param points {@code weight × 160} for each address, or {@code MAGLEV_ENTRIES} for each ring, over all upstreams
      */
     public static long roomFor(int upstreams, int peers, long points) {
@@ -163,7 +164,10 @@ public final class TableCompiler {
             throw new CompileException("upstream \"" + upstream + "\": method is " + Integer.toUnsignedString(method)
                     + ", expected 0 (ketama) or 1 (maglev)");
         }
-        Ring.Builder[] rings = {new Ring.Builder(method), new Ring.Builder(method)};
+        Ring.Builder[] rings = new Ring.Builder[Table.RINGS];
+        for (int r = 0; r < rings.length; r++) {
+            rings[r] = new Ring.Builder(method);
+        }
         TablePlan plan = new TablePlan((int) count);
         int from = peersOffset + (int) first * CompilePeerRecord.SIZE;
         boolean honoured = leavesPrimary(from, (int) count);
@@ -177,7 +181,11 @@ public final class TableCompiler {
             throw new CompileException("upstream \"" + upstream
                     + "\": no server without \"backup\"; add one, or take \"backup\" from one");
         }
-        plan.arrange(rings[0].build(), rings[1].build());
+        Ring[] built = new Ring[rings.length];
+        for (int r = 0; r < rings.length; r++) {
+            built[r] = rings[r].build();
+        }
+        plan.arrange(built);
         return plan;
     }
 
@@ -185,7 +193,7 @@ public final class TableCompiler {
     private boolean leavesPrimary(int from, int count) {
         for (int i = 0; i < count; i++) {
             int flags = region.getInt(from + i * CompilePeerRecord.SIZE + CompilePeerRecord.FLAGS);
-            if ((flags & (PeerFlag.REMOVED | PeerFlag.BACKUP)) == 0) {
+            if ((flags & (PeerFlag.REMOVED | RING_FLAGS)) == 0) {
                 return true;
             }
         }
@@ -200,20 +208,21 @@ public final class TableCompiler {
         }
         int weight = region.getInt(record + CompilePeerRecord.WEIGHT);
         int flags = region.getInt(record + CompilePeerRecord.FLAGS);
-        if (weight < 1 || (flags & ~KNOWN_FLAGS) != 0) {
+        if (weight < 1 || (flags & ~KNOWN_FLAGS) != 0 || (flags & RING_FLAGS) == RING_FLAGS) {
             throw new CompileException("upstream \"" + upstream + "\", server \"" + text(server) + "\": weight "
                     + Integer.toUnsignedString(weight) + " and flags 0x" + Integer.toHexString(flags)
                     + ", expected a weight from 1 to " + Integer.MAX_VALUE + " and flags within 0x"
-                    + Integer.toHexString(KNOWN_FLAGS));
+                    + Integer.toHexString(KNOWN_FLAGS) + ", not both BACKUP and PREVIOUS");
         }
-        int ring = (flags & PeerFlag.BACKUP) != 0 ? ZoneLayout.Ring.BACKUPS : ZoneLayout.Ring.PRIMARY;
+        int ring = (flags & PeerFlag.BACKUP) != 0 ? ZoneLayout.Ring.BACKUPS
+                : (flags & PeerFlag.PREVIOUS) != 0 ? ZoneLayout.Ring.PREVIOUS : ZoneLayout.Ring.PRIMARY;
         int group;
         try {
             group = rings[ring].add(server, weight);
         } catch (IllegalArgumentException e) {
             throw new CompileException("upstream \"" + upstream + "\": " + e.getMessage());
         }
-        plan.add(source, ring, group, weight, flags & (PeerFlag.DOWN | PeerFlag.BACKUP),
+        plan.add(source, ring, group, weight, flags & (PeerFlag.DOWN | RING_FLAGS),
                 region.getInt(record + CompilePeerRecord.MAX_CONNS),
                 region.getInt(record + CompilePeerRecord.MAX_FAILS),
                 region.getInt(record + CompilePeerRecord.FAIL_TIMEOUT_MS));

@@ -12,11 +12,11 @@ import java.util.Arrays;
 import java.util.zip.CRC32;
 
 /**
- * One table before it is written: the peers of an upstream in the order of their list, then by group, and where each
- * section will lie. Head, peers, groups, then points and buckets of each ring, every section on a cache line.
+ * One table before it is written: the peers of an upstream in the order of their list, then by ring and group, and where
+ * each section will lie. Head, peers, groups, then points and buckets of each ring, every section on a cache line.
  */
 final class TablePlan {
-    private static final int RINGS = 2;
+    private static final int RINGS = Table.RINGS;
 
     // In the order of the upstream's list, without those that were left out.
     private final int[] source;
@@ -35,6 +35,7 @@ final class TablePlan {
 
     // After arrange().
     private Ring[] rings;
+    private final int[] firstGroup = new int[RINGS];
     private int[] firstPeer;
     private int[] groupPeers;
     private final long[] pointsOffset = new long[RINGS];
@@ -87,13 +88,17 @@ final class TablePlan {
         return offset + ZoneLayout.CACHE_LINE - 1 & -ZoneLayout.CACHE_LINE;
     }
 
-    /** Numbers groups over both rings and decides where everything lies. */
-    void arrange(Ring primary, Ring backups) {
-        rings = new Ring[] {primary, backups};
-        int groups = primary.groupCount() + backups.groupCount();
+    /** Numbers groups over all rings, given by their number, and decides where everything lies. */
+    void arrange(Ring[] built) {
+        rings = built;
+        int groups = 0;
+        for (int r = 0; r < RINGS; r++) {
+            firstGroup[r] = groups;
+            groups += rings[r].groupCount();
+        }
         groupPeers = new int[groups];
         for (int i = 0; i < count; i++) {
-            group[i] += ring[i] == ZoneLayout.Ring.BACKUPS ? primary.groupCount() : 0;
+            group[i] += firstGroup[ring[i]];
             groupPeers[group[i]]++;
         }
         firstPeer = new int[groups];
@@ -121,7 +126,7 @@ final class TablePlan {
         writePeers(to, at + TableRecord.SIZE);
         writeGroups(to, at + (int) groupsOffset);
         for (int r = 0; r < RINGS; r++) {
-            long[] points = rings[r].points(r == 0 ? 0 : rings[0].groupCount());
+            long[] points = rings[r].points(firstGroup[r]);
             slice(to, at + pointsOffset[r], (long) points.length * PointRecord.SIZE).asLongBuffer().put(points);
             int[] buckets = rings[r].buckets();
             slice(to, at + bucketsOffset[r], (long) buckets.length * Integer.BYTES).asIntBuffer().put(buckets);
@@ -144,21 +149,24 @@ final class TablePlan {
 
     private void writeHead(ByteBuffer to, int at) {
         to.putLong(at + TableRecord.LENGTH, length);
-        to.putInt(at + TableRecord.PEER_COUNT, count);
+        to.putInt(at + TableRecord.PEER_COUNT, ringPeers[ZoneLayout.Ring.PRIMARY] + ringPeers[ZoneLayout.Ring.BACKUPS]);
         to.putLong(at + TableRecord.PEERS_OFFSET, TableRecord.SIZE);
         to.putLong(at + TableRecord.GROUPS_OFFSET, groupsOffset);
-        to.putInt(at + TableRecord.GROUP_COUNT, groupPeers.length);
-        to.putInt(at + TableRecord.SINGLE, count == 1 ? 1 : 0);
+        to.putInt(at + TableRecord.GROUP_COUNT, firstGroup[ZoneLayout.Ring.PREVIOUS]);
+        to.putInt(at + TableRecord.SINGLE,
+                ringPeers[ZoneLayout.Ring.PRIMARY] == 1 && ringPeers[ZoneLayout.Ring.BACKUPS] == 0 ? 1 : 0);
+        int ringFirstPeer = 0;
         for (int r = 0; r < RINGS; r++) {
             to.putLong(at + TableRecord.POINTS_OFFSET + r * Long.BYTES, pointsOffset[r]);
             to.putLong(at + TableRecord.BUCKETS_OFFSET + r * Long.BYTES, bucketsOffset[r]);
             int word = r * Integer.BYTES;
             to.putInt(at + TableRecord.POINT_COUNT + word, rings[r].pointCount());
             to.putInt(at + TableRecord.BUCKET_SHIFT + word, rings[r].bucketShift());
-            to.putInt(at + TableRecord.FIRST_GROUP + word, r == 0 ? 0 : rings[0].groupCount());
+            to.putInt(at + TableRecord.FIRST_GROUP + word, firstGroup[r]);
             to.putInt(at + TableRecord.RING_GROUPS + word, rings[r].groupCount());
-            to.putInt(at + TableRecord.FIRST_PEER + word, r == 0 ? 0 : ringPeers[0]);
+            to.putInt(at + TableRecord.FIRST_PEER + word, ringFirstPeer);
             to.putInt(at + TableRecord.RING_PEERS + word, ringPeers[r]);
+            ringFirstPeer += ringPeers[r];
             to.putInt(at + TableRecord.TRIES + word, tries[r]);
             to.putInt(at + TableRecord.TOTAL_WEIGHT + word, (int) totalWeight[r]);
         }
@@ -179,15 +187,15 @@ final class TablePlan {
     }
 
     private void writeGroups(ByteBuffer to, int at) {
-        int primaries = rings[0].groupCount();
-        for (int g = 0; g < groupPeers.length; g++) {
-            int record = at + g * GroupRecord.SIZE;
-            int r = g < primaries ? ZoneLayout.Ring.PRIMARY : ZoneLayout.Ring.BACKUPS;
-            long share = rings[r].share(r == 0 ? g : g - primaries);
-            to.putInt(record + GroupRecord.FIRST_PEER, firstPeer[g]);
-            to.putInt(record + GroupRecord.PEER_COUNT, groupPeers[g]);
-            to.putInt(record + GroupRecord.SHARE, (int) Math.min(share, 0xffffffffL));
-            to.putInt(record + GroupRecord.RING, r);
+        for (int r = 0; r < RINGS; r++) {
+            for (int i = 0; i < rings[r].groupCount(); i++) {
+                int g = firstGroup[r] + i;
+                int record = at + g * GroupRecord.SIZE;
+                to.putInt(record + GroupRecord.FIRST_PEER, firstPeer[g]);
+                to.putInt(record + GroupRecord.PEER_COUNT, groupPeers[g]);
+                to.putInt(record + GroupRecord.SHARE, (int) Math.min(rings[r].share(i), 0xffffffffL));
+                to.putInt(record + GroupRecord.RING, r);
+            }
         }
     }
 }

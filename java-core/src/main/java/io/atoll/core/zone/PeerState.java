@@ -9,12 +9,14 @@ package io.atoll.core.zone;
  * @param quorum until when the agents' common reason stands
  * @param passive until when the workers' reason stands
  * @param rampStartMs when the present ramp began; 0 none
+ * @param changedMs when an operator took the peer out of traffic or let it back, or a probe or quorum verdict was lifted;
+ *     0 never
  * @param accessedMs last failed request
  * @param checkedMs last failure, or first try after fail_timeout
  * @param fails failed requests since the last success
  */
 public record PeerState(long incarnation, long admin, long probe, long quorum, long passive, long rampStartMs,
-        long accessedMs, long checkedMs, int fails) {
+        long changedMs, long accessedMs, long checkedMs, int fails) {
     /** Until when a reason stands. */
     public long until(Reason reason) {
         return switch (reason) {

@@ -241,6 +241,7 @@ public final class TablePublisher {
         }
         former.removeAll(taken);
         former.removeAll(plan.serving);
+        former.removeAll(previousSlots());
         former.sort(Comparator.<Integer>comparingLong(
                 slot -> memory.plainLong(zone.identityRecord(slot) + PeerIdentityRecord.RETIRED_EPOCH)).thenComparing(slot -> slot));
         free.addAll(former);
@@ -250,6 +251,18 @@ public final class TablePublisher {
                 plan.leaving.remove(plan.slots[i]);
             }
         }
+    }
+
+    /** Slots that previous rings name: of the tables in force, which stay so if this process dies half-way. */
+    private Set<Integer> previousSlots() {
+        Set<Integer> slots = new HashSet<>();
+        for (int i = 0; i < sections.upstreams; i++) {
+            TableRead read = zone.table(i);
+            for (int p = 0; read.isOk() && p < read.table().ringPeers(ZoneLayout.Ring.PREVIOUS); p++) {
+                slots.add(read.table().slot(read.table().firstPeer(ZoneLayout.Ring.PREVIOUS) + p));
+            }
+        }
+        return slots;
     }
 
     private void giveSlots(Plan plan, List<Integer> free) {

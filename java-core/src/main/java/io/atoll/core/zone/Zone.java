@@ -312,6 +312,7 @@ public final class Zone {
         return new PeerState(incarnation, reason(slot, Reason.ADMIN), reason(slot, Reason.PROBE), reason(slot, Reason.QUORUM),
                 reason(slot, Reason.PASSIVE),
                 memory.relaxed(record + PeerStateRecord.RAMP_START_MS),
+                memory.relaxed(record + PeerStateRecord.CHANGED_MS),
                 memory.relaxed(record + PeerStateRecord.ACCESSED_MS),
                 memory.relaxed(record + PeerStateRecord.CHECKED_MS),
                 memory.relaxedInt(record + PeerStateRecord.FAILS));
@@ -352,6 +353,14 @@ public final class Zone {
     /** Sets when a peer's ramp began; 0: it has none. Returns whether the slot was the peer's before and after. */
     public boolean writeRampStart(int slot, long incarnation, long rampStartMs) {
         return write(slot, incarnation, stateRecord(slot) + PeerStateRecord.RAMP_START_MS, rampStartMs);
+    }
+
+    /**
+     * Sets when an operator took a peer out of traffic or let it back, or a verdict was lifted: before the word that does it,
+     * so that who sees the one sees the other. Returns whether the slot was the peer's before and after.
+     */
+    public boolean writeChanged(int slot, long incarnation, long changedMs) {
+        return write(slot, incarnation, stateRecord(slot) + PeerStateRecord.CHANGED_MS, changedMs);
     }
 
     private boolean write(int slot, long incarnation, int word, long value) {

@@ -7,7 +7,7 @@ public final class ZoneLayout {
 
     public static final int VERSION = 0x00010000;
     /** Of the layout, texts aside. */
-    public static final int FINGERPRINT = 0x584a1f4a;
+    public static final int FINGERPRINT = 0xe10ea570;
     /** first word of a zone file. */
     public static final long MAGIC = 0x314c4c4f5441000aL;
     /** the ready word of a zone that is whole. */
@@ -113,7 +113,7 @@ public final class ZoneLayout {
         public static final int HTTP = 2;
     }
 
-    /** Bits of peer_identity.flags and compile_peer.flags; a table_peer has DOWN and BACKUP only. */
+    /** Bits of peer_identity.flags and compile_peer.flags; a table_peer has DOWN, and BACKUP or PREVIOUS by its ring, only. */
     public static final class PeerFlag {
         private PeerFlag() {}
 
@@ -121,12 +121,14 @@ public final class ZoneLayout {
         public static final int DOWN = 1;
         /** `backup` in nginx.conf, or of a server added at run time. */
         public static final int BACKUP = 2;
-        /** taken out at run time: in no table, unless no other primary server would be left. */
+        /** taken out at run time: in no present ring, unless no other primary server would be left. */
         public static final int REMOVED = 4;
         /** added at run time: nginx.conf does not name it. */
         public static final int ADDED = 8;
         /** its weight was set at run time. */
         public static final int WEIGHTED = 16;
+        /** of the previous ring; the same server may be a present one too. Not in peer_identity.flags. */
+        public static final int PREVIOUS = 32;
     }
 
     /** What a purge speaks of: part of the hash of its text. */
@@ -153,7 +155,7 @@ public final class ZoneLayout {
         public static final int AGED = 2;
     }
 
-    /** The rings of a table. */
+    /** The rings of a table. Requests go to peers of the first two, the present ones. */
     public static final class Ring {
         private Ring() {}
 
@@ -161,6 +163,8 @@ public final class ZoneLayout {
         public static final int PRIMARY = 0;
         /** servers with `backup`: asked when no primary is eligible or left. */
         public static final int BACKUPS = 1;
+        /** who owned the keys before the last change of members, for handover; empty when there is nothing previous. */
+        public static final int PREVIOUS = 2;
     }
 
     /** How the points of an upstream's rings are placed. */
@@ -221,6 +225,8 @@ public final class ZoneLayout {
         public static final int CONFIG_EPOCH = 200;
         /** atomic u64: not 0: another file has taken this one's place at the same path; attach again. */
         public static final int REPLACED = 208;
+        /** atomic u64: CLOCK_MONOTONIC milliseconds at which this node's nginx was started (not reloaded, not upgraded). */
+        public static final int STARTED_MS = 216;
         /** atomic u64: the nginx master that owns the file. */
         public static final int MASTER_PID = 256;
         /** atomic u64: its start time, field 22 of /proc/PID/stat (clock ticks since boot). */
@@ -271,7 +277,7 @@ public final class ZoneLayout {
         public static final int SLOW_START_MS = 224;
         /** u32: atoll_panic: guard when fewer than this share of the peers is eligible; 0 off. */
         public static final int PANIC_PERCENT = 228;
-        /** u32: reserved for atoll_handover; 0. */
+        /** u32: atoll_handover: how long after a change the former owner of a key is asked for it; 0 off. */
         public static final int HANDOVER_MS = 232;
         /** u32: probe_kind. */
         public static final int PROBE_KIND = 236;
@@ -369,6 +375,8 @@ public final class ZoneLayout {
         public static final int INCARNATION = 32;
         /** atomic u64: when the present ramp began; 0 none. */
         public static final int RAMP_START_MS = 40;
+        /** atomic u64: when an operator took the peer out of traffic or let it back, or a probe or quorum verdict was lifted; 0 never. */
+        public static final int CHANGED_MS = 48;
         /** atomic u64: last failed request (nginx: peer->accessed). */
         public static final int ACCESSED_MS = 64;
         /** atomic u64: last failure or first try after fail_timeout (nginx: peer->checked). */
@@ -510,46 +518,48 @@ public final class ZoneLayout {
         public static final int CONFIG_EPOCH = 16;
         /** u32: CRC-32 of the bytes from the end of this head to length, with every table_peer.slot taken as 0. */
         public static final int CHECKSUM = 24;
-        /** u32: addresses. */
+        /** u32: addresses of the present rings. */
         public static final int PEER_COUNT = 28;
-        /** u64: to table_peer records, by group. */
+        /** u64: to table_peer records, by group: peer_count of them, then those of the previous ring. */
         public static final int PEERS_OFFSET = 32;
-        /** u64: to group records: first those of the primary ring, then those of the backup ring. */
+        /** u64: to group records: group_count of them, then those of the previous ring. */
         public static final int GROUPS_OFFSET = 40;
-        /** u32: distinct server names in a ring, over both rings. */
+        /** u32: distinct server names in a ring, over the present rings. */
         public static final int GROUP_COUNT = 48;
         /** u32: 1: one peer and no backup (nginx: peers->single). */
         public static final int SINGLE = 52;
-        /** u64[2]: of each ring, to point records in order of their hash. */
+        /** u64[3]: of each ring, to point records in order of their hash. */
         public static final int POINTS_OFFSET = 56;
-        public static final int POINTS_OFFSET_ELEMENTS = 2;
-        /** u64[2]: of each ring, to u32 words: bucket_count + 1 of them. */
-        public static final int BUCKETS_OFFSET = 72;
-        public static final int BUCKETS_OFFSET_ELEMENTS = 2;
-        /** u32[2]: of each ring; 0 an empty ring. */
-        public static final int POINT_COUNT = 88;
-        public static final int POINT_COUNT_ELEMENTS = 2;
-        /** u32[2]: bucket of a hash = hash >> bucket_shift; bucket_count = 1 << (32 - bucket_shift). */
-        public static final int BUCKET_SHIFT = 96;
-        public static final int BUCKET_SHIFT_ELEMENTS = 2;
-        /** u32[2]: of each ring. */
-        public static final int FIRST_GROUP = 104;
-        public static final int FIRST_GROUP_ELEMENTS = 2;
-        /** u32[2]: groups of each ring. */
-        public static final int RING_GROUPS = 112;
-        public static final int RING_GROUPS_ELEMENTS = 2;
-        /** u32[2]: of each ring. */
-        public static final int FIRST_PEER = 120;
-        public static final int FIRST_PEER_ELEMENTS = 2;
-        /** u32[2]: peers of each ring. */
-        public static final int RING_PEERS = 128;
-        public static final int RING_PEERS_ELEMENTS = 2;
-        /** u32[2]: peers of each ring without DOWN (nginx: peers->tries). */
-        public static final int TRIES = 136;
-        public static final int TRIES_ELEMENTS = 2;
-        /** u32[2]: sum over the peers of each ring. */
-        public static final int TOTAL_WEIGHT = 144;
-        public static final int TOTAL_WEIGHT_ELEMENTS = 2;
+        public static final int POINTS_OFFSET_ELEMENTS = 3;
+        /** u64[3]: of each ring, to u32 words: bucket_count + 1 of them. */
+        public static final int BUCKETS_OFFSET = 80;
+        public static final int BUCKETS_OFFSET_ELEMENTS = 3;
+        /** u32[3]: of each ring; 0 an empty ring. */
+        public static final int POINT_COUNT = 104;
+        public static final int POINT_COUNT_ELEMENTS = 3;
+        /** u32[3]: bucket of a hash = hash >> bucket_shift; bucket_count = 1 << (32 - bucket_shift). */
+        public static final int BUCKET_SHIFT = 116;
+        public static final int BUCKET_SHIFT_ELEMENTS = 3;
+        /** u32[3]: of each ring; the rings follow each other. */
+        public static final int FIRST_GROUP = 128;
+        public static final int FIRST_GROUP_ELEMENTS = 3;
+        /** u32[3]: groups of each ring. */
+        public static final int RING_GROUPS = 140;
+        public static final int RING_GROUPS_ELEMENTS = 3;
+        /** u32[3]: of each ring; the rings follow each other. */
+        public static final int FIRST_PEER = 152;
+        public static final int FIRST_PEER_ELEMENTS = 3;
+        /** u32[3]: peers of each ring. */
+        public static final int RING_PEERS = 164;
+        public static final int RING_PEERS_ELEMENTS = 3;
+        /** u32[3]: peers of each ring without DOWN (nginx: peers->tries). */
+        public static final int TRIES = 176;
+        public static final int TRIES_ELEMENTS = 3;
+        /** u32[3]: sum over the peers of each ring. */
+        public static final int TOTAL_WEIGHT = 188;
+        public static final int TOTAL_WEIGHT_ELEMENTS = 3;
+        /** u64: CLOCK_MONOTONIC milliseconds until which the previous ring counts; 0 none; filled in when the table is published. */
+        public static final int HANDOVER_UNTIL_MS = 200;
     }
 
     /** A point of a ring. */
@@ -639,7 +649,7 @@ public final class ZoneLayout {
         public static final int NAME_LENGTH = 8;
         /** u32: index of its first compile_peer. */
         public static final int FIRST_PEER = 12;
-        /** u32: primary and backup, in the order of nginx.conf. */
+        /** u32: primary and backup in the order of nginx.conf, then those of the previous ring in the order they had. */
         public static final int PEER_COUNT = 16;
         /** u32: method. */
         public static final int METHOD = 20;

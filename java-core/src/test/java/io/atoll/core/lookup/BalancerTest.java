@@ -89,6 +89,23 @@ class BalancerTest {
         }
     }
 
+    /** Not to give requests to, not to work the guard out: one of two is well, or of four with those that left. */
+    @Test
+    void shouldNeverLookAtThePreviousRing() {
+        Table without = table(new Peer("a"), new Peer("b"));
+        Table table = table(new Peer("a"), new Peer("b"), new Peer("gone").withFlags(PeerFlag.PREVIOUS),
+                new Peer("gone too", 3).withFlags(PeerFlag.PREVIOUS));
+        for (int k = 0; k < KEYS; k++) {
+            assertEquals(order(without, balancer(without), walk(k)), order(table, balancer(table), walk(k)));
+        }
+        for (int slot = 1; slot < 4; slot++) {
+            words.setReason(slot, Reason.PROBE, ZoneLayout.FOREVER);
+        }
+        for (int k = 0; k < KEYS; k++) {
+            assertEquals(List.of(0), order(table, balancer(table), walk(k)));
+        }
+    }
+
     @Test
     void shouldIgnoreWordsOfAnotherIncarnation() {
         Table table = plain(2);

@@ -26,6 +26,7 @@ import org.junit.jupiter.api.Test;
 class TableCompilerTest {
     private static final int PRIMARY = ZoneLayout.Ring.PRIMARY;
     private static final int BACKUPS = ZoneLayout.Ring.BACKUPS;
+    private static final int PREVIOUS = ZoneLayout.Ring.PREVIOUS;
 
     private static Table compile(Peer... peers) {
         return Table.open(RandomUpstreams.table(new Upstream("pool", List.of(peers))));
@@ -66,6 +67,59 @@ class TableCompilerTest {
             assertSameRing(table, PRIMARY, primaries);
             assertSameRing(table, BACKUPS, backups);
         }
+    }
+
+    /** The same ring as when its members are compiled alone, wherever they stand in the list. */
+    @Test
+    void shouldPutThePreviousRingBehindThePresentOnes() {
+        long seed = System.nanoTime();
+        System.out.println("TableCompilerTest.shouldPutThePreviousRingBehindThePresentOnes seed " + seed);
+        RandomUpstreams upstreams = new RandomUpstreams(seed);
+        for (int i = 0; i < 100; i++) {
+            List<Peer> present = upstreams.next(20).peers();
+            List<Peer> before = new ArrayList<>(upstreams.next(20).peers());
+            before.removeIf(p -> (p.flags() & PeerFlag.BACKUP) != 0);
+            List<Peer> all = new ArrayList<>(present);
+            int at = i % 2 == 0 ? all.size() : 0;
+            for (int p = before.size() - 1; p >= 0; p--) {
+                all.add(at, before.get(p).withFlags(before.get(p).flags() | PeerFlag.PREVIOUS));
+            }
+            Table table = Table.open(RandomUpstreams.table(new Upstream("pool", all)));
+            Table alone = Table.open(RandomUpstreams.table(new Upstream("pool", before)));
+            Table without = Table.open(RandomUpstreams.table(new Upstream("pool", present)));
+
+            assertEquals(present.size(), table.peerCount(), "peers of the present rings");
+            assertEquals(without.groupCount(), table.groupCount());
+            assertEquals(without.isSingle(), table.isSingle());
+            assertSameRing(table, PREVIOUS, before);
+            for (int ring : new int[] {PRIMARY, BACKUPS}) {
+                assertEquals(without.tries(ring), table.tries(ring));
+                assertEquals(without.totalWeight(ring), table.totalWeight(ring));
+                assertEquals(without.pointCount(ring), table.pointCount(ring));
+            }
+            assertEquals(before.size(), table.ringPeers(PREVIOUS));
+            assertEquals(alone.tries(PRIMARY), table.tries(PREVIOUS));
+            assertEquals(table.peerCount(), table.firstPeer(PREVIOUS));
+            for (int p = 0; p < before.size(); p++) {
+                int peer = table.firstPeer(PREVIOUS) + p;
+                assertEquals(PREVIOUS, table.ring(peer));
+                assertEquals(alone.weight(p), table.weight(peer));
+                assertEquals(alone.source(p) + at, table.source(peer));
+                assertEquals(alone.flags(p) | PeerFlag.PREVIOUS, table.flags(peer));
+                assertEquals(alone.group(p) + table.firstGroup(PREVIOUS), table.group(peer));
+            }
+        }
+    }
+
+    @Test
+    void shouldLeaveThePreviousRingEmptyWhenNothingWasBefore() {
+        Table table = compile(new Peer("a"), new Peer("b").withFlags(PeerFlag.BACKUP));
+        assertEquals(0, table.pointCount(PREVIOUS));
+        assertEquals(0, table.ringPeers(PREVIOUS));
+        assertEquals(0, table.ringGroups(PREVIOUS));
+        assertEquals(2, table.firstPeer(PREVIOUS));
+        assertEquals(Table.NO_POINT, table.find(PREVIOUS, 1));
+        assertEquals(0, table.handoverUntilMs());
     }
 
     @Test
@@ -229,7 +283,10 @@ class TableCompilerTest {
     void shouldNameTheUpstreamAndServerThatIsWrong() {
         assertTrue(failure(region(new Peer("a"), new Peer("bad", 0))).contains("upstream \"pool\", server \"bad\": weight 0"));
         assertTrue(failure(region(new Peer("a").withFlags(PeerFlag.BACKUP))).contains("\"pool\": no server without \"backup\""));
-        assertTrue(failure(region(new Peer("a").withFlags(32))).contains("flags 0x20"));
+        assertTrue(failure(region(new Peer("a").withFlags(64))).contains("flags 0x40"));
+        assertTrue(failure(region(new Peer("a"), new Peer("b").withFlags(PeerFlag.BACKUP | PeerFlag.PREVIOUS)))
+                .contains("flags 0x22, expected a weight from 1 to 2147483647 and flags within 0x3f, not both"));
+        assertTrue(failure(region(new Peer("a").withFlags(PeerFlag.PREVIOUS))).contains("no server without \"backup\""));
         ByteBuffer huge = region(new Peer("a"), new Peer("huge"));
         int peers = (int) huge.getLong(CompileRequestRecord.PEERS_OFFSET);
         huge.putInt(peers + CompilePeerRecord.SIZE + CompilePeerRecord.WEIGHT, 1_000_000);

@@ -15,6 +15,7 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.List;
 import java.util.Random;
+import java.util.function.Supplier;
 import java.util.zip.CRC32;
 import org.junit.jupiter.api.Test;
 
@@ -38,7 +39,8 @@ class TableTest {
     private static ByteBuffer sign(ByteBuffer bytes) {
         ByteBuffer copy = ByteBuffer.allocate(bytes.limit()).order(ByteOrder.LITTLE_ENDIAN).put(0, bytes, 0, bytes.limit());
         int peers = (int) copy.getLong(TableRecord.PEERS_OFFSET);
-        for (int i = 0; i < copy.getInt(TableRecord.PEER_COUNT); i++) {
+        int previous = copy.getInt(TableRecord.RING_PEERS + 2 * Integer.BYTES);
+        for (int i = 0; i < copy.getInt(TableRecord.PEER_COUNT) + previous; i++) {
             copy.putInt(peers + i * TablePeerRecord.SIZE + TablePeerRecord.SLOT, 0);
         }
         CRC32 crc = new CRC32();
@@ -110,6 +112,34 @@ class TableTest {
         assertTrue(failure(sign(bytes().putInt(peers + TablePeerRecord.FLAGS, PeerFlag.DOWN))).contains("tries[0]"));
         assertTrue(failure(sign(bytes().putInt(TableRecord.BUCKET_SHIFT, 32))).contains("bucket_shift"));
         assertTrue(failure(sign(bytes().putInt(TableRecord.SINGLE, 1))).contains("single"));
+    }
+
+    @Test
+    void shouldRefuseContradictionsInThePreviousRing() {
+        Upstream upstream = new Upstream("pool", List.of(new Peer("a"), new Peer("a").withFlags(PeerFlag.PREVIOUS),
+                new Peer("gone", 2).withFlags(PeerFlag.PREVIOUS | PeerFlag.DOWN)));
+        Supplier<ByteBuffer> whole = () -> RandomUpstreams.withSlots(RandomUpstreams.table(upstream));
+        assertEquals(2, Table.open(whole.get(), 3).slot(2));
+        assertTrue(failure(whole.get(), 2).contains("slot is 2, expected less than 2"));
+        int gone = TableRecord.SIZE + 2 * TablePeerRecord.SIZE;
+        int group = (int) whole.get().getLong(TableRecord.GROUPS_OFFSET) + 2 * GroupRecord.SIZE;
+        int points = (int) whole.get().getLong(TableRecord.POINTS_OFFSET + 2 * Long.BYTES);
+        assertTrue(failure(sign(whole.get().putInt(gone + TablePeerRecord.FLAGS, PeerFlag.DOWN))).contains("peer 2 flags"));
+        assertTrue(failure(sign(whole.get().putInt(gone + TablePeerRecord.FLAGS, PeerFlag.PREVIOUS))).contains("tries[2]"));
+        assertTrue(failure(sign(whole.get().putInt(gone + TablePeerRecord.WEIGHT, 5))).contains("total_weight[2]"));
+        assertTrue(failure(sign(whole.get().putInt(gone + TablePeerRecord.SOURCE, -1))).contains("peer 2 source"));
+        assertTrue(failure(sign(whole.get().putInt(TableRecord.SIZE + TablePeerRecord.FLAGS, PeerFlag.PREVIOUS)))
+                .contains("peer 0 flags"));
+        assertTrue(failure(sign(whole.get().putInt(group + GroupRecord.FIRST_PEER, 1))).contains("group 2 first_peer"));
+        assertTrue(failure(sign(whole.get().putInt(group + GroupRecord.RING, 0))).contains("group 2 ring"));
+        assertTrue(failure(sign(whole.get().putInt(points + 4, 0))).contains("point 0 group"));
+        int word = 2 * Integer.BYTES;
+        assertTrue(failure(whole.get().putInt(TableRecord.RING_PEERS + word, -1)).contains("ring_peers[2]"));
+        assertTrue(failure(whole.get().putInt(TableRecord.RING_PEERS + word, 0)).contains("ring_peers[2]"));
+        assertTrue(failure(whole.get().putInt(TableRecord.RING_GROUPS + word, 0)).contains("ring_groups[2]"));
+        assertTrue(failure(whole.get().putInt(TableRecord.FIRST_PEER + word, 0)).contains("first_peer[2]"));
+        assertTrue(failure(whole.get().putInt(TableRecord.FIRST_GROUP + word, 0)).contains("first_group[2]"));
+        assertTrue(failure(whole.get().putInt(TableRecord.PEER_COUNT, 3)).contains("peer_count"));
     }
 
     @Test

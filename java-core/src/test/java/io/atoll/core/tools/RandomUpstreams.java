@@ -4,6 +4,7 @@ import io.atoll.core.table.CompileRequest;
 import io.atoll.core.table.CompileRequest.Peer;
 import io.atoll.core.table.CompileRequest.Upstream;
 import io.atoll.core.table.TableCompiler;
+import io.atoll.core.zone.ZoneLayout;
 import io.atoll.core.zone.ZoneLayout.PeerFlag;
 import io.atoll.core.zone.ZoneLayout.TablePeerRecord;
 import io.atoll.core.zone.ZoneLayout.TableRecord;
@@ -64,7 +65,8 @@ public final class RandomUpstreams {
     /** The same table with slots as the master would give them: each peer its place in the upstream's list. */
     public static ByteBuffer withSlots(ByteBuffer table) {
         int peers = (int) table.getLong(TableRecord.PEERS_OFFSET);
-        for (int i = 0; i < table.getInt(TableRecord.PEER_COUNT); i++) {
+        int previous = table.getInt(TableRecord.RING_PEERS + ZoneLayout.Ring.PREVIOUS * Integer.BYTES);
+        for (int i = 0; i < table.getInt(TableRecord.PEER_COUNT) + previous; i++) {
             int peer = peers + i * TablePeerRecord.SIZE;
             table.putInt(peer + TablePeerRecord.SLOT, table.getInt(peer + TablePeerRecord.SOURCE));
         }

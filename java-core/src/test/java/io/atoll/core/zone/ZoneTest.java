@@ -249,6 +249,7 @@ class ZoneTest {
         assertTrue(zone.writeReason(1, incarnation, Reason.PROBE, 5000));
         assertTrue(zone.writeReason(1, incarnation, Reason.ADMIN, ZoneLayout.FOREVER));
         assertTrue(zone.writeRampStart(1, incarnation, 4000));
+        assertTrue(zone.writeChanged(1, incarnation, 3000));
         PeerState state = zone.state(1);
         assertTrue(state.stands(Reason.PROBE, 4999));
         assertFalse(state.stands(Reason.PROBE, 5000));
@@ -256,6 +257,9 @@ class ZoneTest {
         assertFalse(state.stands(Reason.PASSIVE, 0));
         assertTrue(state.standsAny(9000));
         assertEquals(4000, state.rampStartMs());
+        assertEquals(3000, state.changedMs());
+        assertFalse(zone.writeChanged(1, incarnation + 1, 9000));
+        assertEquals(3000, zone.state(1).changedMs());
         assertFalse(zone.writeReason(1, incarnation + 1, Reason.PROBE, 6000));
         assertEquals(5000, zone.reason(1, Reason.PROBE));
         assertThrows(IllegalArgumentException.class, () -> zone.writeReason(1, incarnation, Reason.PASSIVE, 1));

@@ -1,0 +1,295 @@
+#include "atoll_handover.h"
+
+#include <string.h>
+
+#include "atoll_walk.h"
+
+/* Looked at for one answer, over both rings. */
+#define POINTS  32
+
+#define NO_GROUP  UINT32_MAX
+
+/* One question. */
+typedef struct {
+    const atoll_balancer_t  *balancer;    /* with a usable table */
+    uint32_t                 hash;
+    uint64_t                 now;
+    const char              *self;
+    size_t                   self_length;
+    int                      returned;
+    uint32_t                 points;      /* left to look at */
+} handover_t;
+
+/* Where a look along a ring stands. */
+typedef struct {
+    const atoll_ring_t  *ring;
+    uint32_t             point;           /* ATOLL_NO_POINT: at its end */
+    uint32_t             group;           /* NO_GROUP before the first */
+    uint32_t             first, count;    /* the group's peers */
+} handover_step_t;
+
+static const atoll_peer_t *previous_ring_owner(handover_t *handover);
+static const atoll_peer_t *present_ring_owner(handover_t *handover);
+static const atoll_peer_t *next_along(handover_t *handover, handover_step_t *step);
+static int has_come(const handover_t *handover, const handover_step_t *step);
+static handover_step_t first_step(const handover_t *handover, unsigned ring);
+static int next_group(handover_t *handover, handover_step_t *step);
+static int is_down(const handover_t *handover, const handover_step_t *step);
+static int is_self(const handover_t *handover, const handover_step_t *step);
+static const atoll_peer_t *whom_to_ask(const handover_t *handover, const handover_step_t *step,
+                                       int (*fits)(const handover_t *handover, const atoll_peer_t *peer));
+static int can_be_asked(const handover_t *handover, const atoll_peer_t *peer);
+static int is_anybody(const handover_t *handover, const atoll_peer_t *peer);
+static int was_just_withdrawn(const handover_t *handover, const atoll_peer_t *peer);
+static int was_serving(const handover_t *handover, const atoll_peer_t *peer);
+static int is_withdrawn(const handover_t *handover, const atoll_peer_t *peer);
+static int is_recent(const handover_t *handover, uint64_t ms);
+
+
+const atoll_peer_t *
+atoll_previous_owner(atoll_balancer_t *balancer, uint32_t hash, uint64_t now_ms, const char *self, size_t self_length,
+                     int returned)
+{
+    handover_t           handover = { balancer, hash, now_ms, self, self_length, returned, POINTS };
+    const atoll_peer_t  *peer;
+
+    if (!atoll_balancer_refresh(balancer) || balancer->handover_ms == 0) {
+        return NULL;
+    }
+
+    peer = previous_ring_owner(&handover);
+
+    if (peer == NULL) {
+        peer = present_ring_owner(&handover);
+    }
+
+    return peer != NULL && atoll_table_is_current(&balancer->table) ? peer : NULL;
+}
+
+
+/* a. */
+static const atoll_peer_t *
+previous_ring_owner(handover_t *handover)
+{
+    handover_step_t step = first_step(handover, ATOLL_RING_PREVIOUS);
+
+    if (handover->now >= handover->balancer->table.handover_until_ms) {
+        return NULL;
+    }
+
+    while (next_group(handover, &step)) {
+        if (!is_down(handover, &step)) {
+            return is_self(handover, &step) ? NULL : whom_to_ask(handover, &step, is_anybody);
+        }
+    }
+
+    return NULL;
+}
+
+
+/* b, or c. */
+static const atoll_peer_t *
+present_ring_owner(handover_t *handover)
+{
+    handover_step_t step = first_step(handover, ATOLL_RING_PRIMARY);
+
+    if (!next_group(handover, &step)) {
+        return NULL;
+    }
+
+    if (!is_self(handover, &step)) {
+        return whom_to_ask(handover, &step, was_just_withdrawn);
+    }
+
+    return has_come(handover, &step) ? next_along(handover, &step) : NULL;
+}
+
+
+static const atoll_peer_t *
+next_along(handover_t *handover, handover_step_t *step)
+{
+    uint32_t             self = step->group;
+    const atoll_peer_t  *peer = NULL;
+
+    while (peer == NULL && next_group(handover, step)) {
+        peer = step->group != self ? whom_to_ask(handover, step, was_serving) : NULL;
+    }
+
+    return peer;
+}
+
+
+/* Self, whose group this is, joined or came back a short while ago. */
+static int
+has_come(const handover_t *handover, const handover_step_t *step)
+{
+    const atoll_zone_t               *zone = handover->balancer->zone;
+    const atoll_peer_t               *peer;
+    const atoll_peer_state_record_t  *state;
+
+    if (handover->returned || is_recent(handover, atoll_relaxed(zone->header->started_ms))) {
+        return 1;
+    }
+
+    for (uint32_t i = step->first; i < step->first + step->count; i++) {
+        peer = handover->balancer->peers[i];
+        state = &zone->states[peer->slot];
+
+        if (is_recent(handover, atoll_relaxed(state->changed_ms)) && atoll_peer_is_present(peer, state)) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/* Before the first point >= the key's hash. */
+static handover_step_t
+first_step(const handover_t *handover, unsigned ring)
+{
+    handover_step_t step = { &handover->balancer->table.ring[ring], 0, NO_GROUP, 0, 0 };
+
+    step.point = atoll_ring_find(step.ring, handover->hash);
+
+    return step;
+}
+
+
+/* The group of the next point that is of another than before. 0 when no points are left to look at, or the table is torn. */
+static int
+next_group(handover_t *handover, handover_step_t *step)
+{
+    uint32_t                     group, point;
+    const atoll_ring_t          *ring = step->ring;
+    const atoll_group_record_t  *record;
+
+    while (step->point < ring->point_count && handover->points != 0) {
+        handover->points--;
+        point = step->point;
+        step->point = point + 1 < ring->point_count ? point + 1 : 0;
+        group = atoll_read32(&ring->points[point].group);
+
+        if (group == step->group) {
+            continue;
+        }
+
+        if (group - ring->first_group >= ring->group_count) {
+            return 0;
+        }
+
+        record = &handover->balancer->table.groups[group];
+        step->group = group;
+        step->first = atoll_read32(&record->first_peer);
+        step->count = atoll_read32(&record->peer_count);
+
+        return step->first - ring->first_peer < ring->peer_count && step->count != 0
+               && step->count <= ring->peer_count - (step->first - ring->first_peer);
+    }
+
+    return 0;
+}
+
+
+/* As the table has it: a peer of the previous ring may have been down there and be up now. */
+static int
+is_down(const handover_t *handover, const handover_step_t *step)
+{
+    for (uint32_t i = step->first; i < step->first + step->count; i++) {
+        if (!(atoll_read32(&handover->balancer->table.peers[i].flags) & ATOLL_PEER_FLAG_DOWN)) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+static int
+is_named_self(const handover_t *handover, const atoll_peer_t *peer)
+{
+    return peer->server_length == handover->self_length
+           && memcmp(peer->server, handover->self, handover->self_length) == 0;
+}
+
+
+static int
+is_self(const handover_t *handover, const handover_step_t *step)
+{
+    return is_named_self(handover, handover->balancer->peers[step->first]);
+}
+
+
+static const atoll_peer_t *
+whom_to_ask(const handover_t *handover, const handover_step_t *step,
+            int (*fits)(const handover_t *handover, const atoll_peer_t *peer))
+{
+    const atoll_peer_t *peer;
+
+    for (uint32_t i = step->first; i < step->first + step->count; i++) {
+        peer = handover->balancer->peers[i];
+
+        if (can_be_asked(handover, peer) && fits(handover, peer)) {
+            return peer;
+        }
+    }
+
+    return NULL;
+}
+
+
+static int
+can_be_asked(const handover_t *handover, const atoll_peer_t *peer)
+{
+    const atoll_peer_state_record_t *state = &handover->balancer->zone->states[peer->slot];
+
+    return !is_named_self(handover, peer) && peer->avoid_until_ms <= handover->now
+           && atoll_relaxed(state->reason[ATOLL_REASON_PROBE]) <= handover->now
+           && atoll_relaxed(state->reason[ATOLL_REASON_QUORUM]) <= handover->now
+           && atoll_relaxed(state->reason[ATOLL_REASON_PASSIVE]) <= handover->now
+           && atoll_peer_is_present(peer, state);
+}
+
+
+static int
+is_anybody(const handover_t *handover, const atoll_peer_t *peer)
+{
+    (void) handover;
+    (void) peer;
+
+    return 1;
+}
+
+
+static int
+was_just_withdrawn(const handover_t *handover, const atoll_peer_t *peer)
+{
+    return is_withdrawn(handover, peer)
+           && is_recent(handover, atoll_relaxed(handover->balancer->zone->states[peer->slot].changed_ms));
+}
+
+
+static int
+was_serving(const handover_t *handover, const atoll_peer_t *peer)
+{
+    return !is_withdrawn(handover, peer) || was_just_withdrawn(handover, peer);
+}
+
+
+/* Out of traffic by nginx.conf or an operator. */
+static int
+is_withdrawn(const handover_t *handover, const atoll_peer_t *peer)
+{
+    return (peer->flags & ATOLL_PEER_FLAG_DOWN)
+           || atoll_relaxed(handover->balancer->zone->states[peer->slot].reason[ATOLL_REASON_ADMIN]) > handover->now;
+}
+
+
+/* Less than handover_ms ago, or ahead, since nginx's clock stands still while it works. 0 is never. */
+static int
+is_recent(const handover_t *handover, uint64_t ms)
+{
+    uint64_t distance = ms > handover->now ? ms - handover->now : handover->now - ms;
+
+    return ms != 0 && distance < handover->balancer->handover_ms;
+}

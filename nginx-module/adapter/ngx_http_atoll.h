@@ -70,7 +70,7 @@ typedef struct {
     ngx_str_t                 node;             /* never empty after init_module */
 
     ngx_str_t                 secret;           /* file of the secret; len 0: none */
-    void                     *hmac;             /* HMAC_CTX with the secret in it */
+    uint64_t                  secret_key[2];    /* what steps are signed with */
     ngx_str_t                 cdn_id;           /* this node in CDN-Loop */
 
     ngx_msec_t                purge_wait;       /* atoll_purge_wait; 0: off */

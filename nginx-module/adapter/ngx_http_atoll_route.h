@@ -7,7 +7,7 @@
 #define NGX_HTTP_ATOLL_TIERS      8
 #define NGX_HTTP_ATOLL_NO_TIER    NGX_HTTP_ATOLL_TIERS
 
-/* "T.own.TTTTTTTT.MMMM…": tier, kind, seconds, first half of the HMAC-SHA256, all of fixed width */
+/* "T.own.SSSSSSSS.MMMM…": tier, kind, seconds, code, all of fixed width */
 #define NGX_HTTP_ATOLL_MAC_LEN    32
 #define NGX_HTTP_ATOLL_STEP_LEN   (1 + 1 + 3 + 1 + 8 + 1 + NGX_HTTP_ATOLL_MAC_LEN)
 #define NGX_HTTP_ATOLL_STEP_SKEW  300   /* seconds between the clocks of two nodes */

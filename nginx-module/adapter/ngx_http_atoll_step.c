@@ -1,8 +1,8 @@
 /*
  * The step: the header Atoll-Step of a request from one node of the mesh to another, "T.own.SSSSSSSS.M…": the tier (its
- * index in atoll_route), the kind, the sender's clock (seconds, hexadecimal), and the first half of
+ * index in atoll_route), the kind, the sender's clock (seconds, hexadecimal), and a code
  *
- *   HMAC-SHA256(secret, "T.own.SSSSSSSS." key)
+ *   SipHash-2-4-128(secret, "T.own.SSSSSSSS." 0 key)
  *
  * where key is the `atoll` key for the request, of the tier or else of the next that has one: a copy is worth nothing for another object, and nothing after
  * NGX_HTTP_ATOLL_STEP_SKEW seconds. Without atoll_secret the code is zero, and a step is believed when it comes from the
@@ -11,8 +11,10 @@
 
 #include "ngx_http_atoll_route.h"
 
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
+#include "../reader/atoll_siphash.h"
+
+#include <openssl/crypto.h>
+#include <openssl/sha.h>
 
 #define NGX_HTTP_ATOLL_SIGNED_LEN  (NGX_HTTP_ATOLL_STEP_LEN - NGX_HTTP_ATOLL_MAC_LEN)
 
@@ -21,25 +23,19 @@ static ngx_int_t ngx_http_atoll_mac(ngx_http_atoll_plan_t *plan, ngx_uint_t tier
     u_char mac[NGX_HTTP_ATOLL_MAC_LEN]);
 
 
-static void
-ngx_http_atoll_free_hmac(void *data)
-{
-    HMAC_CTX_free(data);
-}
-
-
-/* atoll_secret file: its bytes, without line ends at the end, are the secret. */
+/*
+ * atoll_secret file: its bytes, without line ends at the end, are the secret. The first half of their SHA-256 is what steps
+ * are signed with.
+ */
 char *
 ngx_http_atoll_secret(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_atoll_main_conf_t  *amcf = conf;
 
-    u_char               buf[4096];
-    ssize_t              n;
-    HMAC_CTX            *hmac;
-    ngx_fd_t             fd;
-    ngx_str_t           *value;
-    ngx_pool_cleanup_t  *cln;
+    u_char      buf[4096], digest[SHA256_DIGEST_LENGTH];
+    ssize_t     n;
+    ngx_fd_t    fd;
+    ngx_str_t  *value;
 
     if (amcf->secret.data) {
         return "is duplicate";
@@ -72,22 +68,13 @@ ngx_http_atoll_secret(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    cln = ngx_pool_cleanup_add(cf->pool, 0);
-    hmac = HMAC_CTX_new();
-
-    if (cln == NULL || hmac == NULL || HMAC_Init_ex(hmac, buf, n, EVP_sha256(), NULL) != 1) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "atoll_secret: no HMAC-SHA256 from the OpenSSL library");
-        HMAC_CTX_free(hmac);
-        return NGX_CONF_ERROR;
-    }
+    SHA256(buf, n, digest);
+    ngx_memcpy(amcf->secret_key, digest, sizeof(amcf->secret_key));
 
     ngx_explicit_memzero(buf, sizeof(buf));
-
-    cln->handler = ngx_http_atoll_free_hmac;
-    cln->data = hmac;
+    ngx_explicit_memzero(digest, sizeof(digest));
 
     amcf->secret = value[1];
-    amcf->hmac = hmac;
 
     return NGX_CONF_OK;
 }
@@ -213,9 +200,8 @@ ngx_http_atoll_read_step(ngx_http_atoll_plan_t *plan)
 static ngx_int_t
 ngx_http_atoll_mac(ngx_http_atoll_plan_t *plan, ngx_uint_t tier, u_char *step, u_char mac[NGX_HTTP_ATOLL_MAC_LEN])
 {
-    u_char                       digest[EVP_MAX_MD_SIZE];
+    u_char                       head[ATOLL_SIPHASH_HEAD], code[ATOLL_SIPHASH_BYTES];
     ngx_str_t                    key;
-    unsigned int                 len;
     ngx_http_request_t          *r = plan->request;
     ngx_http_atoll_tier_t       *t = &plan->route->tiers[tier];
     ngx_http_atoll_main_conf_t  *amcf;
@@ -236,16 +222,12 @@ ngx_http_atoll_mac(ngx_http_atoll_plan_t *plan, ngx_uint_t tier, u_char *step, u
         return NGX_ERROR;
     }
 
-    /* without a key: that of the directive, whose schedule is there already */
-    if (HMAC_Init_ex(amcf->hmac, NULL, 0, NULL, NULL) != 1
-        || HMAC_Update(amcf->hmac, step, NGX_HTTP_ATOLL_SIGNED_LEN) != 1
-        || HMAC_Update(amcf->hmac, key.data, key.len) != 1
-        || HMAC_Final(amcf->hmac, digest, &len) != 1)
-    {
-        return NGX_ERROR;
-    }
+    ngx_memcpy(head, step, NGX_HTTP_ATOLL_SIGNED_LEN);
+    head[NGX_HTTP_ATOLL_SIGNED_LEN] = '\0';
 
-    ngx_hex_dump(mac, digest, NGX_HTTP_ATOLL_MAC_LEN / 2);
+    atoll_siphash(amcf->secret_key, head, key.data, key.len, code);
+
+    ngx_hex_dump(mac, code, ATOLL_SIPHASH_BYTES);
 
     return NGX_OK;
 }

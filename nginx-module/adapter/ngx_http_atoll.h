@@ -9,6 +9,7 @@
  *   ngx_http_atoll_step.c      the step from node to node
  *   ngx_http_atoll_hot.c       hot keys at a node of a route
  *   ngx_http_atoll_answer.c    what the errors of a node mean
+ *   ngx_http_atoll_handover.c  filling from the previous owner
  *   ngx_http_atoll_variables.c variables
  *   ngx_http_atoll_disk.c      atoll_disk_reserve
  *   ngx_http_atoll_purge.c     atoll_purge_key, atoll_purge_wait, $atoll_generation
@@ -126,6 +127,7 @@ typedef struct {
     atoll_walk_t                       walk;
     ngx_http_atoll_srv_conf_t         *conf;
     ngx_http_request_t                *request;
+    const atoll_peer_t                *previous;  /* the only peer to ask: a fill; NULL: the walk says whom */
     unsigned                           fallback:1;
 } ngx_http_atoll_request_t;
 

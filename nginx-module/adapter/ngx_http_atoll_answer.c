@@ -16,6 +16,7 @@
 #define NGX_HTTP_ATOLL_READ_MARGIN  1000
 
 
+static void ngx_http_atoll_set_limits(ngx_http_atoll_plan_t *plan);
 static ngx_int_t ngx_http_atoll_process_header(ngx_http_request_t *r);
 static ngx_int_t ngx_http_atoll_reinit_request(ngx_http_request_t *r);
 
@@ -49,10 +50,26 @@ ngx_http_atoll_watch_answer(ngx_http_atoll_plan_t *plan)
         u->reinit_request = ngx_http_atoll_reinit_request;
     }
 
-    u->conf->read_timeout = plan->conf->read_timeout
-                            + NGX_HTTP_ATOLL_READ_MARGIN * (plan->route->origin - ngx_min(plan->tier, plan->route->origin));
+    ngx_http_atoll_set_limits(plan);
+
+    if (plan->kind == NGX_HTTP_ATOLL_FILL) {
+        ngx_http_atoll_limit_fill(plan, u->conf);
+    }
 
     return NGX_OK;
+}
+
+
+/* Those of the location, for the tier that the request is in. */
+static void
+ngx_http_atoll_set_limits(ngx_http_atoll_plan_t *plan)
+{
+    ngx_http_upstream_conf_t  *conf = plan->request->upstream->conf;
+
+    conf->connect_timeout = plan->conf->connect_timeout;
+    conf->next_upstream = plan->conf->next_upstream;
+    conf->read_timeout = plan->conf->read_timeout
+                         + NGX_HTTP_ATOLL_READ_MARGIN * (plan->route->origin - ngx_min(plan->tier, plan->route->origin));
 }
 
 
@@ -98,11 +115,17 @@ ngx_http_atoll_process_header(ngx_http_request_t *r)
         u->process_header = ngx_http_atoll_process_header;
     }
 
+    if (rc == NGX_OK && plan->kind == NGX_HTTP_ATOLL_FILL && u->headers_in.status_n < NGX_HTTP_BAD_REQUEST) {
+        /* the body may take its time */
+        ngx_http_atoll_set_limits(plan);
+    }
+
     if (rc != NGX_OK || r->cached || plan->tier >= plan->route->origin || u->headers_in.status_n < NGX_HTTP_BAD_REQUEST) {
         return rc;
     }
 
     if (ngx_http_atoll_is_passed_on(u)) {
+        ngx_http_atoll_set_limits(plan);
         u->peer.tries = 1;
 
     } else {

@@ -6,10 +6,16 @@
 #include "ngx_http_atoll_route.h"
 #include "../reader/atoll_read.h"
 
+/* How long, in milliseconds, a worker asks a previous owner no more that has failed a fill. */
+#define NGX_HTTP_ATOLL_AVOID  10000
+
 
 static ngx_int_t ngx_http_atoll_init_peer(ngx_http_request_t *r, ngx_http_upstream_srv_conf_t *us);
 static ngx_int_t ngx_http_atoll_get_peer(ngx_peer_connection_t *pc, void *data);
 static void ngx_http_atoll_free_peer(ngx_peer_connection_t *pc, void *data, ngx_uint_t state);
+static int ngx_http_atoll_pick_previous(ngx_http_atoll_request_t *ar);
+static ngx_uint_t ngx_http_atoll_is_routed(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_atoll_is_stale_connection(ngx_peer_connection_t *pc, ngx_http_request_t *r);
 static ngx_int_t ngx_http_atoll_fall_back(ngx_http_atoll_request_t *ar, ngx_peer_connection_t *pc);
 static ngx_http_atoll_peer_t *ngx_http_atoll_peer(atoll_peer_t *peer, ngx_log_t *log);
 static void *ngx_http_atoll_worker_alloc(size_t size, void *data);
@@ -129,6 +135,7 @@ ngx_http_atoll_init_peer(ngx_http_request_t *r, ngx_http_upstream_srv_conf_t *us
     ar->conf = ascf;
     ar->request = r;
     ar->fallback = 0;
+    ar->previous = NULL;
 
     atoll_walk_init(&ar->walk, ngx_crc32_long(key.data, key.len), key.len != 0);
 
@@ -165,6 +172,13 @@ ngx_http_atoll_init_peer(ngx_http_request_t *r, ngx_http_upstream_srv_conf_t *us
         return ngx_http_atoll_fall_back(ar, &u->peer);
     }
 
+    if (ctx->plan && ctx->plan->kind == NGX_HTTP_ATOLL_FILL) {
+        ar->previous = ctx->plan->previous;
+        u->peer.tries = 1;
+
+        return NGX_OK;
+    }
+
     u->peer.tries = ascf->balancer.table.ring[ATOLL_RING_PRIMARY].tries
                     + ascf->balancer.table.ring[ATOLL_RING_BACKUPS].tries;
 
@@ -187,7 +201,9 @@ ngx_http_atoll_get_peer(ngx_peer_connection_t *pc, void *data)
     pc->cached = 0;
     pc->connection = NULL;
 
-    switch (atoll_pick(&ar->conf->balancer, &ar->walk, ngx_current_msec)) {
+    switch (ar->previous ? ngx_http_atoll_pick_previous(ar)
+                         : atoll_pick(&ar->conf->balancer, &ar->walk, ngx_current_msec))
+    {
 
     case ATOLL_PICK_OK:
         break;
@@ -225,11 +241,47 @@ ngx_http_atoll_get_peer(ngx_peer_connection_t *pc, void *data)
 }
 
 
+/* A fill has one peer, and one try. */
+static int
+ngx_http_atoll_pick_previous(ngx_http_atoll_request_t *ar)
+{
+    if (ar->walk.picks) {
+        return ATOLL_PICK_NONE;
+    }
+
+    return atoll_give(&ar->conf->balancer, &ar->walk, ar->previous) ? ATOLL_PICK_OK : ATOLL_PICK_NONE;
+}
+
+
+/*
+ * A kept connection that the peer had closed, as it does at each reload: found out by the request that was sent over it, of
+ * which no answer came. It says nothing against the peer.
+ */
+static ngx_uint_t
+ngx_http_atoll_is_stale_connection(ngx_peer_connection_t *pc, ngx_http_request_t *r)
+{
+    ngx_connection_t  *c = pc->connection;
+
+    return pc->cached && c && !c->read->timedout && !c->write->timedout
+           && r->upstream->state && r->upstream->state->bytes_received == 0;
+}
+
+
+static ngx_uint_t
+ngx_http_atoll_is_routed(ngx_http_request_t *r)
+{
+    ngx_http_atoll_ctx_t  *ctx = ngx_http_get_module_ctx(r, ngx_http_atoll_module);
+
+    return ctx->plan != NULL;
+}
+
+
 static void
 ngx_http_atoll_free_peer(ngx_peer_connection_t *pc, void *data, ngx_uint_t state)
 {
     ngx_http_atoll_request_t  *ar = data;
 
+    ngx_uint_t         stale;
     atoll_peer_t      *peer;
     atoll_balancer_t  *balancer;
 
@@ -241,7 +293,26 @@ ngx_http_atoll_free_peer(ngx_peer_connection_t *pc, void *data, ngx_uint_t state
     peer = ar->walk.peer;
     balancer = &ar->conf->balancer;
 
-    atoll_done(balancer, &ar->walk, ngx_current_msec, (state & NGX_PEER_FAILED) != 0);
+    stale = (state & NGX_PEER_FAILED) && ngx_http_atoll_is_stale_connection(pc, ar->request);
+
+    atoll_done(balancer, &ar->walk, ngx_current_msec, (state & NGX_PEER_FAILED) != 0 && ar->previous == NULL && !stale);
+
+    if (stale) {
+        /* nginx gives the try back; a route counts its own. The next connection is another kept one, or new. */
+        atoll_walk_again(&ar->walk);
+        pc->tries -= pc->tries && !ngx_http_atoll_is_routed(ar->request);
+        return;
+    }
+
+    if (ar->previous) {
+
+        if (peer && (state & NGX_PEER_FAILED)) {
+            peer->avoid_until_ms = ngx_current_msec + NGX_HTTP_ATOLL_AVOID;
+        }
+
+        pc->tries = 0;
+        return;
+    }
 
     if (balancer->table.single) {
         pc->tries = 0;

@@ -6,6 +6,8 @@
 
 #include "ngx_http_atoll_route.h"
 
+#include "../reader/atoll_handover.h"
+
 
 static ngx_int_t ngx_http_atoll_init_route(ngx_conf_t *cf, ngx_http_upstream_srv_conf_t *us);
 static ngx_int_t ngx_http_atoll_init_route_peer(ngx_http_request_t *r, ngx_http_upstream_srv_conf_t *us);
@@ -357,7 +359,15 @@ ngx_http_atoll_is_owner(ngx_http_atoll_plan_t *plan)
 
     peer = atoll_owner(&plan->self->balancer, plan->hash, ngx_current_msec, 1);
 
-    return peer == NULL || ngx_http_atoll_is_this_node(plan, peer);
+    if (peer == NULL || ngx_http_atoll_is_this_node(plan, peer)) {
+        return 1;
+    }
+
+    if (atoll_has_returned(&plan->self->balancer, peer, ngx_current_msec)) {
+        plan->kind = NGX_HTTP_ATOLL_RETURNED;
+    }
+
+    return 0;
 }
 
 
@@ -375,10 +385,11 @@ ngx_http_atoll_make_plan(ngx_http_atoll_plan_t *plan)
 
     owner = ngx_http_atoll_is_owner(plan);
 
-    plan->received = ngx_http_atoll_read_step(plan);
+    ngx_http_atoll_read_step(plan);
 
     if (plan->received != NGX_HTTP_ATOLL_NO_TIER) {
-        plan->role = owner && plan->received == plan->self_tier ? NGX_HTTP_ATOLL_OWNER : NGX_HTTP_ATOLL_RELAY;
+        plan->role = plan->received_kind == NGX_HTTP_ATOLL_FILL ? NGX_HTTP_ATOLL_PREVIOUS
+                     : owner && plan->received == plan->self_tier ? NGX_HTTP_ATOLL_OWNER : NGX_HTTP_ATOLL_RELAY;
         plan->tier = ngx_min(plan->received + 1, last);
 
     } else if (plan->self_tier == NGX_HTTP_ATOLL_NO_TIER) {
@@ -395,6 +406,10 @@ ngx_http_atoll_make_plan(ngx_http_atoll_plan_t *plan)
     }
 
     ngx_http_atoll_look_hot(plan);
+
+    if (plan->tier != plan->self_tier) {
+        plan->kind = NGX_HTTP_ATOLL_OWN;
+    }
 
     if (plan->received == NGX_HTTP_ATOLL_NO_TIER) {
 
@@ -505,6 +520,7 @@ ngx_http_atoll_init_route_peer(ngx_http_request_t *r, ngx_http_upstream_srv_conf
                       "upstream \"%V\" has atoll_route, and the request to it no step: goes straight to tier \"%V\"; add "
                       "\"proxy_set_header Atoll-Step $atoll_step;\" to the location", &us->host, &plan->route->tiers[origin].name);
         plan->tier = origin;
+        plan->kind = NGX_HTTP_ATOLL_OWN;
     }
 
     ngx_http_atoll_start_at(plan, plan->tier);
@@ -620,6 +636,7 @@ ngx_http_atoll_get_route_peer(ngx_peer_connection_t *pc, void *data)
         }
 
         plan->tier++;
+        plan->kind = NGX_HTTP_ATOLL_OWN;
         plan->later_tries -= ngx_min(plan->later_tries, ngx_http_atoll_tier_tries(&route->tiers[plan->tier]));
 
         ngx_log_debug1(NGX_LOG_DEBUG_HTTP, pc->log, 0, "atoll route: next tier \"%V\"", &route->tiers[plan->tier].name);
@@ -648,7 +665,7 @@ ngx_http_atoll_free_route_peer(ngx_peer_connection_t *pc, void *data, ngx_uint_t
 
     plan->own_tries = pc->tries;
     plan->asked = 1;
-    plan->tried++;
+    plan->tried += plan->kind != NGX_HTTP_ATOLL_FILL;
 
     pc->tries = ngx_http_atoll_tries(plan);
 }

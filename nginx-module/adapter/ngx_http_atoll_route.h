@@ -34,8 +34,17 @@ typedef enum {
     NGX_HTTP_ATOLL_OUTSIDE = 0,     /* a node of no tier */
     NGX_HTTP_ATOLL_FRONT,           /* asked by a client for what another node of the tier owns */
     NGX_HTTP_ATOLL_OWNER,           /* owns the key */
-    NGX_HTTP_ATOLL_RELAY            /* asked by a node for what it does not own: another view of the ring */
+    NGX_HTTP_ATOLL_RELAY,           /* asked by a node for what it does not own: another view of the ring */
+    NGX_HTTP_ATOLL_PREVIOUS         /* asked by the owner for a copy of what it may have owned before */
 } ngx_http_atoll_role_e;
+
+
+/* What a step asks of the node in the tier that it names; in the order of the climb. */
+typedef enum {
+    NGX_HTTP_ATOLL_OWN = 0,         /* "own": as the owner of the key */
+    NGX_HTTP_ATOLL_RETURNED,        /* "ret": the same, of an owner that the sender has seen come back lately */
+    NGX_HTTP_ATOLL_FILL             /* "fil": as the one that may have a copy; it answers from its cache, or passes on */
+} ngx_http_atoll_kind_e;
 
 
 /* What this node does with one request. */
@@ -44,7 +53,9 @@ struct ngx_http_atoll_plan_s {
     ngx_http_request_t             *request;
     ngx_http_atoll_role_e           role;
     ngx_uint_t                      received;    /* tier of the step that was believed; NO_TIER: from outside */
+    ngx_http_atoll_kind_e           received_kind;
     ngx_uint_t                      tier;        /* where it is sent now */
+    ngx_http_atoll_kind_e           kind;        /* as what */
     ngx_uint_t                      own_tries;   /* left in this tier */
     ngx_uint_t                      later_tries; /* of the tiers behind it */
     ngx_uint_t                      tried;       /* peers that came back, over all tiers */
@@ -57,6 +68,7 @@ struct ngx_http_atoll_plan_s {
     ngx_http_upstream_conf_t       *conf;        /* of the location; NULL: no node was asked, and the request has it */
     ngx_int_t                     (*process_header)(ngx_http_request_t *r);      /* the protocol's own, with conf */
     ngx_int_t                     (*reinit_request)(ngx_http_request_t *r);
+    const atoll_peer_t             *previous;    /* who is asked, of kind FILL */
     u_char                         *step;        /* as written in the request to the next node, NULL: not written */
 
     /* the tier's own balancer */
@@ -85,10 +97,13 @@ ngx_int_t ngx_http_atoll_bypass_variable(ngx_http_request_t *r, ngx_http_variabl
 
 /* ngx_http_atoll_answer.c */
 ngx_int_t ngx_http_atoll_watch_answer(ngx_http_atoll_plan_t *plan);
+/* ngx_http_atoll_handover.c */
+void ngx_http_atoll_consider_fill(ngx_http_atoll_plan_t *plan);
+void ngx_http_atoll_limit_fill(ngx_http_atoll_plan_t *plan, ngx_http_upstream_conf_t *conf);
 
 /* ngx_http_atoll_step.c */
 char *ngx_http_atoll_secret(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
-ngx_uint_t ngx_http_atoll_read_step(ngx_http_atoll_plan_t *plan);
+void ngx_http_atoll_read_step(ngx_http_atoll_plan_t *plan);
 ngx_int_t ngx_http_atoll_write_step(ngx_http_atoll_plan_t *plan, u_char step[NGX_HTTP_ATOLL_STEP_LEN]);
 ngx_int_t ngx_http_atoll_rewrite_step(ngx_http_atoll_plan_t *plan);
 ngx_uint_t ngx_http_atoll_count_loops(ngx_http_request_t *r);

@@ -1,6 +1,6 @@
 /*
  * The step: the header Atoll-Step of a request from one node of the mesh to another, "T.own.SSSSSSSS.M…": the tier (its
- * index in atoll_route), the kind, the sender's clock (seconds, hexadecimal), and a code
+ * index in atoll_route), the kind (own, ret, fil), the sender's clock (seconds, hexadecimal), and a code
  *
  *   SipHash-2-4-128(secret, "T.own.SSSSSSSS." 0 key)
  *
@@ -17,6 +17,9 @@
 #include <openssl/sha.h>
 
 #define NGX_HTTP_ATOLL_SIGNED_LEN  (NGX_HTTP_ATOLL_STEP_LEN - NGX_HTTP_ATOLL_MAC_LEN)
+
+
+static const char *const  ngx_http_atoll_kinds[] = { "own", "ret", "fil" };
 
 
 static ngx_int_t ngx_http_atoll_mac(ngx_http_atoll_plan_t *plan, ngx_uint_t tier, u_char *step,
@@ -137,61 +140,72 @@ ngx_http_atoll_is_node_address(ngx_http_request_t *r, ngx_http_atoll_route_t *ro
 }
 
 
-static ngx_uint_t
+/* Sets the plan's received step to this one, when it is believed and higher. */
+static void
 ngx_http_atoll_believe(ngx_http_atoll_plan_t *plan, ngx_str_t *step)
 {
     time_t                       sent;
     u_char                       mac[NGX_HTTP_ATOLL_MAC_LEN];
-    ngx_uint_t                   tier;
+    ngx_uint_t                   tier, kind;
     ngx_http_atoll_main_conf_t  *amcf;
 
-    if (step->len != NGX_HTTP_ATOLL_STEP_LEN || ngx_memcmp(step->data + 1, ".own.", 5) != 0
-        || step->data[14] != '.' || step->data[0] < '0' || step->data[0] >= '0' + (int) plan->route->origin)
+    if (step->len != NGX_HTTP_ATOLL_STEP_LEN || step->data[1] != '.' || step->data[5] != '.' || step->data[14] != '.'
+        || step->data[0] < '0' || step->data[0] >= '0' + (int) plan->route->origin)
     {
-        return NGX_HTTP_ATOLL_NO_TIER;
+        return;
     }
 
     tier = step->data[0] - '0';
+
+    for (kind = 0; ngx_memcmp(step->data + 2, ngx_http_atoll_kinds[kind], 3) != 0; kind++) {
+
+        if (kind == NGX_HTTP_ATOLL_FILL) {
+            return;
+        }
+    }
+
+    if (plan->received != NGX_HTTP_ATOLL_NO_TIER
+        && (tier < plan->received || (tier == plan->received && kind <= plan->received_kind)))
+    {
+        return;
+    }
+
     amcf = ngx_http_get_module_main_conf(plan->request, ngx_http_atoll_module);
 
     if (amcf->secret.len == 0) {
-        return ngx_http_atoll_is_node_address(plan->request, plan->route) ? tier : NGX_HTTP_ATOLL_NO_TIER;
+
+        if (!ngx_http_atoll_is_node_address(plan->request, plan->route)) {
+            return;
+        }
+
+    } else {
+        sent = ngx_hextoi(step->data + 6, 8);
+
+        if (sent == NGX_ERROR || ngx_abs(ngx_time() - sent) > NGX_HTTP_ATOLL_STEP_SKEW
+            || ngx_http_atoll_mac(plan, tier, step->data, mac) != NGX_OK
+            || CRYPTO_memcmp(mac, step->data + NGX_HTTP_ATOLL_SIGNED_LEN, NGX_HTTP_ATOLL_MAC_LEN) != 0)
+        {
+            return;
+        }
     }
 
-    sent = ngx_hextoi(step->data + 6, 8);
-
-    if (sent == NGX_ERROR || ngx_abs(ngx_time() - sent) > NGX_HTTP_ATOLL_STEP_SKEW
-        || ngx_http_atoll_mac(plan, tier, step->data, mac) != NGX_OK
-        || CRYPTO_memcmp(mac, step->data + NGX_HTTP_ATOLL_SIGNED_LEN, NGX_HTTP_ATOLL_MAC_LEN) != 0)
-    {
-        return NGX_HTTP_ATOLL_NO_TIER;
-    }
-
-    return tier;
+    plan->received = tier;
+    plan->received_kind = kind;
 }
 
 
-/* The tier of the step that the request came with, the highest that is believed; NGX_HTTP_ATOLL_NO_TIER: from outside. */
-ngx_uint_t
+/* Which step the request came with: the highest that is believed; NGX_HTTP_ATOLL_NO_TIER: from outside. */
+void
 ngx_http_atoll_read_step(ngx_http_atoll_plan_t *plan)
 {
-    ngx_uint_t           i = 0, tier, best = NGX_HTTP_ATOLL_NO_TIER;
+    ngx_uint_t           i = 0;
     ngx_list_part_t     *part = &plan->request->headers_in.headers.part;
     ngx_table_elt_t     *header;
 
-    for ( ;; ) {
+    plan->received = NGX_HTTP_ATOLL_NO_TIER;
 
-        header = ngx_http_atoll_next_header(&part, &i, "Atoll-Step", sizeof("Atoll-Step") - 1);
-
-        if (header == NULL) {
-            return best;
-        }
-
-        tier = ngx_http_atoll_believe(plan, &header->value);
-
-        if (tier != NGX_HTTP_ATOLL_NO_TIER && (best == NGX_HTTP_ATOLL_NO_TIER || tier > best)) {
-            best = tier;
-        }
+    while ((header = ngx_http_atoll_next_header(&part, &i, "Atoll-Step", sizeof("Atoll-Step") - 1)) != NULL) {
+        ngx_http_atoll_believe(plan, &header->value);
     }
 }
 
@@ -237,7 +251,23 @@ ngx_http_atoll_mac(ngx_http_atoll_plan_t *plan, ngx_uint_t tier, u_char *step, u
 ngx_int_t
 ngx_http_atoll_write_step(ngx_http_atoll_plan_t *plan, u_char step[NGX_HTTP_ATOLL_STEP_LEN])
 {
-    ngx_sprintf(step, "%ui.own.%08xL.", plan->tier, (uint64_t) ngx_time() & 0xffffffff);
+    u_char      *p = step;
+    uint32_t     now = (uint32_t) ngx_time();
+    ngx_uint_t   shift;
+
+    static const u_char  hex[] = "0123456789abcdef";
+
+    *p++ = (u_char) ('0' + plan->tier);
+    *p++ = '.';
+    p = ngx_cpymem(p, ngx_http_atoll_kinds[plan->kind], 3);
+    *p++ = '.';
+
+    for (shift = 32; shift > 0; /* void */ ) {
+        shift -= 4;
+        *p++ = hex[(now >> shift) & 0xf];
+    }
+
+    *p = '.';
 
     return ngx_http_atoll_mac(plan, plan->tier, step, step + NGX_HTTP_ATOLL_SIGNED_LEN);
 }

@@ -225,7 +225,7 @@ ngx_http_atoll_role_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v
 {
     ngx_http_atoll_plan_t  *plan;
 
-    static const char *const  roles[] = { "outside", "front", "owner", "relay" };
+    static const char *const  roles[] = { "outside", "front", "owner", "relay", "previous" };
 
     plan = ngx_http_atoll_plan(r);
 
@@ -267,6 +267,10 @@ ngx_http_atoll_step_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v
     ngx_http_atoll_plan_t  *plan;
 
     plan = ngx_http_atoll_plan(r);
+
+    if (plan && plan->step == NULL) {
+        ngx_http_atoll_consider_fill(plan);
+    }
 
     if (plan == NULL || plan->tier >= plan->route->origin) {
         ngx_http_atoll_set_value(v, "", 0);

@@ -375,6 +375,16 @@ atoll_walk_init(atoll_walk_t *walk, uint32_t hash, int keyed)
 }
 
 
+void
+atoll_walk_again(atoll_walk_t *walk)
+{
+    if (walk->tried_count != 0 && walk->picks != 0) {
+        walk->tried_count--;
+        walk->picks--;
+    }
+}
+
+
 int
 atoll_pick(atoll_balancer_t *balancer, atoll_walk_t *walk, uint64_t now_ms)
 {

@@ -146,6 +146,9 @@ int atoll_give(atoll_balancer_t *balancer, atoll_walk_t *walk, const atoll_peer_
  */
 void atoll_done(atoll_balancer_t *balancer, atoll_walk_t *walk, uint64_t now_ms, int failed);
 
+/* After atoll_done: the peer picked last may be picked again, since it was not really asked. */
+void atoll_walk_again(atoll_walk_t *walk);
+
 /*
  * Who is asked first for a key now, without counting or changing anything: the owner among the eligible, whatever its
  * bound says. NULL for none.

@@ -67,6 +67,17 @@ atoll_previous_owner(atoll_balancer_t *balancer, uint32_t hash, uint64_t now_ms,
 }
 
 
+int
+atoll_has_returned(const atoll_balancer_t *balancer, const atoll_peer_t *peer, uint64_t now_ms)
+{
+    handover_t                        handover = { .balancer = balancer, .now = now_ms };
+    const atoll_peer_state_record_t  *state = &balancer->zone->states[peer->slot];
+
+    return is_recent(&handover, atoll_relaxed(state->changed_ms)) && !is_withdrawn(&handover, peer)
+           && atoll_peer_is_present(peer, state);
+}
+
+
 /* a. */
 static const atoll_peer_t *
 previous_ring_owner(handover_t *handover)

@@ -30,4 +30,7 @@
 const atoll_peer_t *atoll_previous_owner(atoll_balancer_t *balancer, uint32_t hash, uint64_t now_ms, const char *self,
                                          size_t self_length, int returned);
 
+/* Whether a peer of the table in use that serves came back to traffic less than handover_ms ago, as this node saw it. */
+int atoll_has_returned(const atoll_balancer_t *balancer, const atoll_peer_t *peer, uint64_t now_ms);
+
 #endif

@@ -123,6 +123,13 @@ name_slot(atoll_peer_identity_record_t *identity, uint32_t upstream, uint32_t or
     memcpy(identity->address, peer->address, peer->address_length);
 }
 
+/* DOWN when the configuration before had the peer so. One that is DOWN from the first served before, for all that is known. */
+static uint32_t
+was_down(const atoll_snapshot_t *snapshot, const atoll_plan_peer_t *planned)
+{
+    return planned->origin == ATOLL_NO_SLOT ? 0 : snapshot->identities[planned->origin].flags & ATOLL_PEER_FLAG_DOWN;
+}
+
 static void
 publish_peer(atoll_plan_t *plan, const atoll_snapshot_t *snapshot, const atoll_plan_upstream_t *upstream,
              const atoll_plan_peer_t *planned, const atoll_writer_peer_t *peer, const atoll_zone_t *target, uint64_t now_ms)
@@ -142,6 +149,10 @@ publish_peer(atoll_plan_t *plan, const atoll_snapshot_t *snapshot, const atoll_p
         if (planned->origin != ATOLL_NO_SLOT) {
             take_over_words(snapshot, planned->origin, &target->states[planned->slot]);
         }
+    }
+
+    if (!planned->former && was_down(snapshot, planned) != (peer->flags & ATOLL_PEER_FLAG_DOWN)) {
+        atoll_set(target->states[planned->slot].changed_ms, now_ms);
     }
 
     identity->flags = peer->flags & ~ATOLL_PEER_FLAG_PREVIOUS;

@@ -284,7 +284,8 @@ class ExamplesTest {
             assertEquals(first.body(), second.body(), "the same place each time");
             String from = first.body().strip().replaceAll("^.* from ", "").replaceAll(" over TLS.*$", "");
             boolean owner = "owner".equals(first.header("X-Atoll-Role"));
-            assertTrue((owner ? above : beside).contains(from), first.header("X-Atoll-Role") + ": " + first.body());
+            // An owner that was just started asks the next node along the ring first.
+            assertTrue(beside.contains(from) || (owner && above.contains(from)), first.header("X-Atoll-Role") + ": " + first.body());
             assertEquals(owner, second.header("Cache-Status").endsWith("; hit"), second.header("Cache-Status"));
             seen.add(from);
         }

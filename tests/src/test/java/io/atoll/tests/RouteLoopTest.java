@@ -10,19 +10,15 @@ import io.atoll.tests.harness.RouteMesh.Hop;
 import io.atoll.tests.harness.RouteMesh.Node;
 import io.atoll.tests.harness.Scene;
 import io.atoll.tests.harness.SceneExtension;
+import io.atoll.tests.harness.Step;
 import java.io.IOException;
-import java.nio.charset.StandardCharsets;
-import java.security.GeneralSecurityException;
 import java.time.Duration;
 import java.util.Arrays;
-import java.util.HexFormat;
 import java.util.List;
 import java.util.Set;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
-import javax.crypto.Mac;
-import javax.crypto.spec.SecretKeySpec;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
 
@@ -89,8 +85,9 @@ class RouteLoopTest {
         });
     }
 
+    /** Nodes of a tier that another node sent the request to: as the owner, and as the previous one. */
     private static long crossed(List<Hop> way, String tier) {
-        return way.stream().filter(hop -> hop.node().startsWith(tier)).count();
+        return way.stream().filter(hop -> hop.node().startsWith(tier) && !hop.from().equals("127.0.0.1")).count();
     }
 
     /** The origin learns no step. */
@@ -105,6 +102,9 @@ class RouteLoopTest {
         long now = System.currentTimeMillis() / 1000;
         String valid = step(SECRET, 0, now, object);
         assertEquals("relay", role(mesh, object, valid), "a valid step is believed");
+        assertEquals("previous", role(mesh, object, Step.sign(SECRET, 0, "fil", now, object)), "a step of another kind");
+        assertEquals("previous", role(mesh, object, valid, Step.sign(SECRET, 0, "fil", now, object)), "the higher of two");
+        assertEquals("front", role(mesh, object, valid.replace("own", "fil")), "the kind is signed too");
         assertEquals("relay", role(mesh, object, step(SECRET, 0, now - 240, object)), "four minutes old");
         assertEquals("relay", role(mesh, object, step(SECRET, 0, now - 4000, object), valid), "the valid one of two");
 
@@ -162,8 +162,8 @@ class RouteLoopTest {
         List<String> named = Arrays.asList(fetch.loop().split(", "));
         assertEquals(List.of("other.example", "third.example; v=1", "x" + self), named.subList(0, 3), fetch.loop());
         List<String> nodes = named.subList(3, named.size());
-        assertEquals(nodes.stream().distinct().toList(), nodes, "each node once");
-        assertTrue(nodes.contains(self) && nodes.size() >= 2 && nodes.size() <= 3, fetch.loop());
+        assertTrue(nodes.contains(self) && nodes.size() >= 2 && nodes.size() <= 4, fetch.loop());
+        assertTrue(nodes.size() - nodes.stream().distinct().count() <= 1, "a front again, for what it owned before: " + nodes);
         List<Hop> way = mesh.ways().get(another);
         assertEquals(nodes.size(), way.stream().filter(hop -> !hop.node().equals("origin")).count(), way.toString());
     }
@@ -178,7 +178,7 @@ class RouteLoopTest {
         assertTrue(response.status() >= 500, "status " + response.status());
         List<Hop> hops = mesh.nodes().stream().flatMap(node -> node.log().stream()).toList();
         Scene.print("an origin that leads back: %d hops, then status %d", hops.size(), response.status());
-        assertTrue(hops.size() <= 8, hops.toString());
+        assertTrue(hops.size() <= 16, hops.toString());
         assertTrue(mesh.edge(0).nginx().errorLog().contains("CDN-Loop"), "the error log says why");
     }
 
@@ -200,16 +200,7 @@ class RouteLoopTest {
         return response.header("X-Role");
     }
 
-    /** The step as the module writes it. */
     private static String step(String secret, int tier, long seconds, String key) {
-        String signed = String.format("%d.own.%08x.", tier, seconds);
-        try {
-            Mac mac = Mac.getInstance("HmacSHA256");
-            mac.init(new SecretKeySpec(secret.getBytes(StandardCharsets.UTF_8), "HmacSHA256"));
-            byte[] code = mac.doFinal((signed + key).getBytes(StandardCharsets.UTF_8));
-            return signed + HexFormat.of().formatHex(code, 0, 16);
-        } catch (GeneralSecurityException e) {
-            throw new AssertionError(e);
-        }
+        return Step.sign(secret, tier, "own", seconds, key);
     }
 }

@@ -11,6 +11,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.Collectors;
 import java.util.concurrent.TimeUnit;
 
 /**
@@ -25,31 +26,32 @@ public final class Agent implements AutoCloseable {
     private static final ObjectMapper JSON = new ObjectMapper();
 
     private final Path folder;
-    private final Nginx front;
+    private final List<Nginx> fronts;
     private final List<String> command = new ArrayList<>();
     private final SocketAddress api;
     private Process process;
 
     private Agent(Scene scene, Nginx front, String name, String listen, NetNs netns, List<String> jvm, String settings)
             throws IOException {
-        this(scene, front, name, listen, null, netns, jvm, settings);
+        this(scene, List.of(front), name, listen, null, netns, jvm, settings);
     }
 
-    private Agent(Scene scene, Nginx front, String name, String listen, SocketAddress api, NetNs netns, List<String> jvm,
+    private Agent(Scene scene, List<Nginx> fronts, String name, String listen, SocketAddress api, NetNs netns, List<String> jvm,
             String settings) throws IOException {
-        this.front = front;
+        this.fronts = fronts;
         this.api = api;
         folder = Files.createDirectories(scene.file(name));
         Files.writeString(folder.resolve("token"), "secret-of-the-scene");
         Files.writeString(folder.resolve("agent.conf"), """
                 atoll {
-                  zone = "%s"
+                  zone = [%s]
                   heartbeat = 500 ms
                   lease = %d ms
                   api { listen = "%s", token-file = "%s/token" }
                   store { path = "%s/agent.journal" }
                 }
-                """.formatted(front.zone(), LEASE.toMillis(), listen, folder, folder) + settings);
+                """.formatted(fronts.stream().map(front -> '"' + front.zone().toString() + '"').collect(Collectors.joining(", ")),
+                LEASE.toMillis(), listen, folder, folder) + settings);
         if (netns != null) {
             command.addAll(netns.prefix());
         }
@@ -61,6 +63,17 @@ public final class Agent implements AutoCloseable {
     /** Starts one beside a running nginx; returns when it has attached to the zone. */
     public static Agent start(Scene scene, Nginx front) {
         return start(scene, front, null, List.of());
+    }
+
+    /** Starts one for several running nginx; returns when it has attached to each of their zones. */
+    public static Agent start(Scene scene, List<Nginx> fronts) {
+        try {
+            Agent agent = scene.keep(new Agent(scene, fronts, "agent", listen(scene), Http.address(listen(scene)), null, List.of(), ""));
+            agent.start();
+            return agent;
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
     }
 
     /** Starts one inside a network namespace (null: none), with more options for its JVM. */
@@ -101,7 +114,7 @@ public final class Agent implements AutoCloseable {
     /** One beside an nginx, with more settings as above, whose API is reached where it listens; not started yet. */
     public static Agent in(Scene scene, Nginx front, String name, String listen, String settings) {
         try {
-            return scene.keep(new Agent(scene, front, name, listen, Http.address(listen), null,
+            return scene.keep(new Agent(scene, List.of(front), name, listen, Http.address(listen), null,
                     List.of("-Xmx64m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"), settings));
         } catch (IOException e) {
             throw new UncheckedIOException(e);
@@ -116,12 +129,12 @@ public final class Agent implements AutoCloseable {
     /** Starts it, again if it had ended; returns when it has attached to the zone and answers. */
     public void start() {
         launch();
-        ZoneFile zone = new ZoneFile(front.zone());
-        Await.until("the agent to attach to " + zone.path(), START, () -> {
+        List<ZoneFile> zones = fronts.stream().map(front -> new ZoneFile(front.zone())).toList();
+        Await.until("the agent to attach to " + zones.stream().map(ZoneFile::path).toList(), START, () -> {
             if (!process.isAlive()) {
                 throw new AssertionError("the agent ended with " + process.exitValue() + ":\n" + log());
             }
-            return zone.word(HeaderRecord.AGENT_PID) == process.pid() && answers();
+            return zones.stream().allMatch(zone -> zone.word(HeaderRecord.AGENT_PID) == process.pid()) && answers();
         });
     }
 
@@ -250,7 +263,7 @@ public final class Agent implements AutoCloseable {
     }
 
     private SocketAddress address() {
-        return api == null ? front.address() : api;
+        return api == null ? fronts.get(0).address() : api;
     }
 
     private boolean answers() {

@@ -155,6 +155,13 @@ public final class RouteMesh {
             return this;
         }
 
+        /** Writes its configuration anew and reloads. */
+        public Node reload() {
+            configure();
+            nginx.reload();
+            return this;
+        }
+
         /** Writes its configuration, which nginx has to refuse; returns what it said. */
         public String refused() {
             configure();

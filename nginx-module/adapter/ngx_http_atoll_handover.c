@@ -1,0 +1,61 @@
+/*
+ * Handover: an owner that misses asks the peer that held the key before, as (T, fill), and only then the next tier. Who that
+ * is: reader/atoll_handover.h. Here is the request: a first pick that the tier's walk has no part in, with limits of its
+ * own until its response has begun (ngx_http_atoll_answer.c keeps them).
+ */
+
+#include "ngx_http_atoll_route.h"
+
+#include "../reader/atoll_handover.h"
+
+/*
+ * What a previous owner may answer without the client getting it: the next tier is asked instead. Not 500, which comes from
+ * above, and tells of a loop too.
+ */
+#define NGX_HTTP_ATOLL_FILL_NEXT                                              \
+    (NGX_HTTP_UPSTREAM_FT_ERROR|NGX_HTTP_UPSTREAM_FT_TIMEOUT                  \
+     |NGX_HTTP_UPSTREAM_FT_INVALID_HEADER|NGX_HTTP_UPSTREAM_FT_HTTP_502       \
+     |NGX_HTTP_UPSTREAM_FT_HTTP_503|NGX_HTTP_UPSTREAM_FT_HTTP_504)
+
+
+/*
+ * Before the step is written: turns a plan of an owner that misses to the previous owner, when there is one. A copy that is
+ * only too old is revalidated above: the previous owner's is not younger.
+ */
+void
+ngx_http_atoll_consider_fill(ngx_http_atoll_plan_t *plan)
+{
+#if (NGX_HTTP_CACHE)
+    ngx_http_request_t   *r = plan->request;
+    ngx_http_upstream_t  *u = r->upstream;
+
+    if (plan->role != NGX_HTTP_ATOLL_OWNER || plan->named || u->cache_status != NGX_HTTP_CACHE_MISS
+        || !(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD)) || plan->self->balancer.zone == NULL)
+    {
+        return;
+    }
+
+    plan->previous = atoll_previous_owner(&plan->self->balancer, plan->hash, ngx_current_msec, (char *) plan->self->self.data,
+                                          plan->self->self.len, plan->received_kind == NGX_HTTP_ATOLL_RETURNED);
+
+    if (plan->previous) {
+        plan->kind = NGX_HTTP_ATOLL_FILL;
+        plan->tier = plan->self_tier;
+
+        ngx_log_debug2(NGX_LOG_DEBUG_HTTP, r->connection->log, 0, "atoll handover: fill from \"%*s\"",
+                       (size_t) plan->previous->address_length, plan->previous->address);
+    }
+#endif
+}
+
+
+/* Until a response has begun. */
+void
+ngx_http_atoll_limit_fill(ngx_http_atoll_plan_t *plan, ngx_http_upstream_conf_t *conf)
+{
+    ngx_msec_t  timeout = plan->self->handover_timeout;
+
+    conf->connect_timeout = ngx_min(conf->connect_timeout, timeout);
+    conf->read_timeout = ngx_min(conf->read_timeout, timeout);
+    conf->next_upstream = (conf->next_upstream & ~NGX_HTTP_UPSTREAM_FT_OFF) | NGX_HTTP_ATOLL_FILL_NEXT;
+}

@@ -1,0 +1,202 @@
+package io.atoll.tests;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.atoll.core.zone.ZoneLayout.Reason;
+import io.atoll.tests.harness.Agent;
+import io.atoll.tests.harness.Await;
+import io.atoll.tests.harness.Http;
+import io.atoll.tests.harness.Load;
+import io.atoll.tests.harness.Proc;
+import io.atoll.tests.harness.RouteMesh;
+import io.atoll.tests.harness.RouteMesh.Node;
+import io.atoll.tests.harness.Scene;
+import io.atoll.tests.harness.SceneExtension;
+import io.atoll.tests.harness.ZoneFile;
+import java.io.IOException;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
+
+/** Edges with the origin right behind them join, leave, are drained and return: what one of them has is not fetched again. */
+@ExtendWith(SceneExtension.class)
+class RouteHandoverTest {
+    private static final int OBJECTS = 1000;
+    private static final int RATE = 100;
+    private static final Duration FAR = Duration.ofSeconds(20);
+    private static final String PROBED = "atoll_probe http uri=/r/health interval=200ms timeout=1s fall=2 rise=2;";
+
+    /** Edges that may be members, and the objects of the scene. */
+    private record Stage(RouteMesh mesh, String handover) {
+        static Stage open(Scene scene, int nodes, String handover) {
+            RouteMesh mesh = RouteMesh.in(scene, nodes, 1).secret("a secret of the mesh of this scene");
+            mesh.startOrigin();
+            return new Stage(mesh, handover);
+        }
+
+        Node edge(int number) {
+            return mesh.edge(number - 1);
+        }
+
+        /** Node of that number, with a tier of these members; one that is below 0 is `down`. */
+        Node member(int number, int... members) {
+            String servers = IntStream.of(members).mapToObj(member -> "server " + edge(Math.abs(member)).server()
+                    + (member < 0 ? " down; " : "; ")).collect(Collectors.joining());
+            return edge(number).route("atoll_route edges origin;")
+                    .caching("proxy_cache_lock on; proxy_cache_bypass $atoll_bypass;")
+                    .edges(servers + PROBED + "atoll_handover " + handover + ";");
+        }
+
+        void start(int... members) {
+            IntStream.of(members).parallel().forEach(number -> member(number, members).start());
+        }
+
+        void reload(List<Integer> nodes, int... members) {
+            nodes.parallelStream().forEach(number -> member(number, members).reload());
+        }
+
+        /** Fetches each object of the series through the nodes in turn, and returns how many of them the origin was asked for. */
+        int fetch(String series, int... nodes) throws IOException {
+            int before = fetched(series);
+            List<List<String>> parts = new ArrayList<>();
+            for (int i = 0; i < nodes.length; i++) {
+                int part = i;
+                parts.add(IntStream.range(0, OBJECTS).filter(n -> n % nodes.length == part).mapToObj(n -> series + n).toList());
+            }
+            for (int i = 0; i < nodes.length; i++) {
+                try (Http http = Http.open(edge(nodes[i]).socket(), Duration.ofSeconds(30))) {
+                    List<Http.Response> responses = http.pipeline(parts.get(i));
+                    for (int j = 0; j < responses.size(); j++) {
+                        assertEquals(200, responses.get(j).status());
+                        assertEquals(RouteMesh.body(parts.get(i).get(j)), responses.get(j).body());
+                    }
+                }
+            }
+            mesh.ways();
+            return fetched(series) - before;
+        }
+
+        private int fetched(String series) {
+            return (int) mesh.originLog().stream().filter(hop -> hop.uri().startsWith(series)).count();
+        }
+
+        /** Waits until edges 2 and 3 have the first as their probes find it. */
+        void awaitProbed(boolean well) {
+            for (int number : new int[] {2, 3}) {
+                ZoneFile zone = new ZoneFile(edge(number).nginx().zone());
+                Await.until("edge " + number + " to see the first " + (well ? "well" : "down"), FAR,
+                        () -> zone.stands("edges", edge(1).server(), Reason.PROBE) != well);
+            }
+        }
+
+        long fills() {
+            return mesh.edges().stream().filter(edge -> edge.nginx().isRunning())
+                    .mapToLong(edge -> edge.log().stream().filter(hop -> hop.role().equals("previous")).count()).sum();
+        }
+    }
+
+    @Test
+    void shouldFetchNothingAnewWhenNodesJoinLeaveAndAreReplaced(Scene scene) throws IOException {
+        Stage stage = Stage.open(scene, 5, "10m timeout=2s");
+        stage.start(1, 2, 3);
+        assertEquals(OBJECTS, stage.fetch("/r/", 1, 2, 3), "each is fetched once");
+        Load load = Load.startClosing(scene, stage.edge(2).socket(), "", RATE);
+
+        stage.member(4, 1, 2, 3, 4).start();
+        stage.reload(List.of(1, 2, 3), 1, 2, 3, 4);
+        int joined = stage.fetch("/r/", 1, 2, 3, 4);
+        long filled = stage.fills();
+
+        stage.reload(List.of(2, 3, 4), 2, 3, 4);
+        int left = stage.fetch("/r/", 2, 3, 4);
+
+        stage.member(5, 2, -3, 4, 5).start();
+        stage.reload(List.of(2, 3, 4), 2, -3, 4, 5);
+        int replaced = stage.fetch("/r/", 2, 4, 5);
+        Load.Report report = load.stop();
+        Scene.print("atoll: of %d objects fetched anew: %d when a 4th edge joined (%d fills), %d when one of 4 left, "
+                + "%d when one was replaced; %s", OBJECTS, joined, filled, left, replaced, report.line());
+
+        assertTrue(filled > OBJECTS / 8, filled + " fills when the 4th joined");
+        assertTrue(joined + left + replaced <= OBJECTS / 1000, joined + " + " + left + " + " + replaced);
+        assertEquals(0, stage.fetch("/r/", 2, 4, 5));
+        assertEquals(List.of(), report.failed(), report.complaint());
+    }
+
+    @Test
+    void shouldFetchAShareAnewWithoutIt(Scene scene) throws IOException {
+        Stage stage = Stage.open(scene, 4, "0");
+        stage.start(1, 2, 3);
+        stage.fetch("/r/", 1, 2, 3);
+        stage.member(4, 1, 2, 3, 4).start();
+        stage.reload(List.of(1, 2, 3), 1, 2, 3, 4);
+        int joined = stage.fetch("/r/", 1, 2, 3, 4);
+        Scene.print("atoll_handover 0: of %d objects %d fetched anew when a 4th edge joined", OBJECTS, joined);
+        assertTrue(joined > OBJECTS / 8, joined + " fetched anew");
+        assertEquals(0, stage.fills());
+    }
+
+    @Test
+    void shouldFetchNothingAnewWhenANodeIsDrainedAndTakenBack(Scene scene) throws IOException {
+        Stage stage = Stage.open(scene, 3, "10m timeout=2s");
+        stage.start(1, 2, 3);
+        Agent agent = Agent.start(scene, stage.mesh().edges().stream().map(Node::nginx).toList());
+        stage.fetch("/r/", 1, 2, 3);
+
+        agent.drain("edges", stage.edge(1).server());
+        int drained = stage.fetch("/r/", 2, 3);
+        int others = stage.fetch("/r/new/", 2, 3);
+        agent.undrain("edges", stage.edge(1).server());
+        int back = stage.fetch("/r/", 1, 2, 3);
+        int newer = stage.fetch("/r/new/", 1, 2, 3);
+        Scene.print("of %d objects fetched anew: %d when an edge was drained, %d when it was taken back; of those that came meanwhile %d",
+                OBJECTS, drained, back, newer);
+        assertEquals(OBJECTS, others);
+        assertTrue(drained + back + newer <= OBJECTS / 1000, drained + " + " + back + " + " + newer);
+    }
+
+    @Test
+    void shouldFindAtItsStandInsWhatCameWhileItWasAway(Scene scene) throws IOException {
+        Stage stage = Stage.open(scene, 3, "10m timeout=2s");
+        stage.start(1, 2, 3);
+        Agent.start(scene, stage.mesh().edges().stream().map(Node::nginx).toList());
+        stage.fetch("/r/", 1, 2, 3);
+        stage.edge(1).nginx().kill();
+        stage.awaitProbed(false);
+        int away = stage.fetch("/r/away/", 2, 3);
+        stage.edge(1).start();
+        stage.awaitProbed(true);
+        long before = stage.fills();
+        int back = stage.fetch("/r/", 1, 2, 3) + stage.fetch("/r/away/", 1, 2, 3);
+        Scene.print("of %d objects %d fetched anew when a killed edge was back, %d fills", 2 * OBJECTS, back, stage.fills() - before);
+        assertEquals(OBJECTS, away);
+        assertTrue(back <= OBJECTS / 1000, back + " fetched anew");
+        assertTrue(stage.fills() - before > OBJECTS / 8, "fills");
+    }
+
+    @Test
+    void shouldGoUpWhenThePreviousOwnerIsDeadOrSlow(Scene scene) throws IOException {
+        Stage stage = Stage.open(scene, 3, "10m timeout=300ms");
+        stage.start(1, 2, 3);
+        stage.fetch("/r/", 1, 2, 3);
+        List<Long> stopped = Proc.children(stage.edge(1).nginx().pid());
+        stopped.forEach(pid -> Proc.signal(pid, "STOP"));
+        try {
+            stage.edge(2).nginx().expectLog("timed out");
+            stage.edge(3).nginx().expectLog("timed out");
+            stage.reload(List.of(2, 3), 2, 3);
+            long start = System.nanoTime();
+            int anew = stage.fetch("/r/", 2, 3);
+            Scene.print("of %d objects %d fetched anew within %d ms, when one of 3 edges was removed and stood still", OBJECTS, anew,
+                    (System.nanoTime() - start) / 1_000_000);
+            assertTrue(anew > OBJECTS / 8 && anew < OBJECTS * 2 / 3, anew + " fetched anew");
+        } finally {
+            stopped.forEach(pid -> Proc.signal(pid, "CONT"));
+        }
+    }
+}

@@ -28,6 +28,8 @@ import org.junit.jupiter.api.extension.ExtendWith;
 class RouteHandoverTest {
     private static final int OBJECTS = 1000;
     private static final int RATE = 100;
+    /** nginx logs a request after its answer is out. */
+    private static final Duration LOGGED = Duration.ofMillis(500);
     private static final Duration FAR = Duration.ofSeconds(20);
     private static final String PROBED = "atoll_probe http uri=/r/health interval=200ms timeout=1s fall=2 rise=2;";
 
@@ -77,7 +79,7 @@ class RouteHandoverTest {
                     }
                 }
             }
-            mesh.ways();
+            Await.window(LOGGED);
             return fetched(series) - before;
         }
 
@@ -85,9 +87,9 @@ class RouteHandoverTest {
             return (int) mesh.originLog().stream().filter(hop -> hop.uri().startsWith(series)).count();
         }
 
-        /** Waits until edges 2 and 3 have the first as their probes find it. */
-        void awaitProbed(boolean well) {
-            for (int number : new int[] {2, 3}) {
+        /** Waits until these edges have the first as the probes find it. */
+        void awaitProbed(boolean well, int... edges) {
+            for (int number : edges) {
                 ZoneFile zone = new ZoneFile(edge(number).nginx().zone());
                 Await.until("edge " + number + " to see the first " + (well ? "well" : "down"), FAR,
                         () -> zone.stands("edges", edge(1).server(), Reason.PROBE) != well);
@@ -167,10 +169,10 @@ class RouteHandoverTest {
         Agent.start(scene, stage.mesh().edges().stream().map(Node::nginx).toList());
         stage.fetch("/r/", 1, 2, 3);
         stage.edge(1).nginx().kill();
-        stage.awaitProbed(false);
+        stage.awaitProbed(false, 2, 3);
         int away = stage.fetch("/r/away/", 2, 3);
         stage.edge(1).start();
-        stage.awaitProbed(true);
+        stage.awaitProbed(true, 1, 2, 3);
         long before = stage.fills();
         int back = stage.fetch("/r/", 1, 2, 3) + stage.fetch("/r/away/", 1, 2, 3);
         Scene.print("of %d objects %d fetched anew when a killed edge was back, %d fills", 2 * OBJECTS, back, stage.fills() - before);

@@ -31,7 +31,7 @@ class RouteHandoverTest {
     /** nginx logs a request after its answer is out. */
     private static final Duration LOGGED = Duration.ofMillis(500);
     private static final Duration FAR = Duration.ofSeconds(20);
-    private static final String PROBED = "atoll_probe http uri=/r/health interval=200ms timeout=1s fall=2 rise=2;";
+    private static final String PROBED = "atoll_probe http uri=/health interval=200ms timeout=1s fall=2 rise=2;";
 
     /** Edges that may be members, and the objects of the scene. */
     private record Stage(RouteMesh mesh, String handover) {
@@ -49,7 +49,7 @@ class RouteHandoverTest {
         Node member(int number, int... members) {
             String servers = IntStream.of(members).mapToObj(member -> "server " + edge(Math.abs(member)).server()
                     + (member < 0 ? " down; " : "; ")).collect(Collectors.joining());
-            return edge(number).route("atoll_route edges origin;")
+            return edge(number).route("atoll_route edges origin;").inServer("location = /health { return 200 well; }")
                     .caching("proxy_cache_lock on; proxy_cache_bypass $atoll_bypass;")
                     .edges(servers + PROBED + "atoll_handover " + handover + ";");
         }

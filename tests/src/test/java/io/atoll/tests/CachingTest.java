@@ -45,7 +45,8 @@ class CachingTest {
     private static final Duration FAR = Duration.ofSeconds(5);
     private static final int THREADS = 64;
     /** Headers of the connection and of the moment, and those that Atoll adds as documented. */
-    private static final List<String> OWN = List.of("connection", "keep-alive", "date", "cache-status", "cdn-loop", "atoll-step");
+    private static final List<String> OWN = List.of("connection", "keep-alive", "date", "cache-status", "cdn-loop", "atoll-step",
+            "atoll-generation");
 
     /** What each location has beside what docs/route.md says. */
     private static final Map<String, String> LOCATIONS = new LinkedHashMap<>();

@@ -58,6 +58,7 @@ typedef struct {
     atoll_balancer_t                balancer;    /* this worker's */
     ngx_http_atoll_route_t         *route;       /* of an upstream with atoll_route */
     ngx_str_t                       self;        /* the server here that is this node; len 0: none */
+    uint64_t                        self_sought; /* the published table that was looked through for it last */
     ngx_uint_t                      fallback;    /* 1: the last request found no usable table, which was logged */
 } ngx_http_atoll_srv_conf_t;
 
@@ -94,6 +95,7 @@ typedef struct {
 
     /* worker */
     atoll_row_t               row;
+    struct ifaddrs           *addrs;            /* of this host, as they were when the configuration was loaded */
 } ngx_http_atoll_main_conf_t;
 
 
@@ -164,6 +166,7 @@ ngx_http_atoll_ctx_t *ngx_http_atoll_get_ctx(ngx_http_request_t *r);
 ngx_int_t ngx_http_atoll_add_variables(ngx_conf_t *cf);
 void ngx_http_atoll_find_node(ngx_cycle_t *cycle, ngx_http_atoll_main_conf_t *amcf);
 ngx_str_t *ngx_http_atoll_self_in(ngx_cycle_t *cycle, ngx_http_atoll_main_conf_t *amcf, ngx_http_atoll_srv_conf_t *ascf);
+void ngx_http_atoll_seek_self(ngx_http_atoll_main_conf_t *amcf, ngx_http_atoll_srv_conf_t *ascf);
 
 /* ngx_http_atoll_disk.c */
 char *ngx_http_atoll_disk_reserve(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
@@ -175,6 +178,22 @@ ngx_uint_t ngx_http_atoll_has_room(ngx_http_request_t *r);
 /* ngx_http_atoll_purge.c */
 char *ngx_http_atoll_purge_wait(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 ngx_int_t ngx_http_atoll_generation_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
+
+/* Whether the peer's address, which comes from the zone, is a whole one of IPv4 or IPv6. */
+static ngx_inline ngx_uint_t
+ngx_http_atoll_is_inet(const atoll_peer_t *peer)
+{
+    switch (((struct sockaddr *) peer->sockaddr)->sa_family) {
+    case AF_INET:
+        return peer->socklen >= sizeof(struct sockaddr_in);
+#if (NGX_HAVE_INET6)
+    case AF_INET6:
+        return peer->socklen >= sizeof(struct sockaddr_in6);
+#endif
+    default:
+        return 0;
+    }
+}
 
 /* ngx_http_atoll_status.c */
 char *ngx_http_atoll_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);

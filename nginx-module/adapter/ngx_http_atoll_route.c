@@ -308,9 +308,11 @@ ngx_http_atoll_place_self(ngx_http_atoll_plan_t *plan)
     ngx_uint_t                      i;
     ngx_http_atoll_tier_t          *tier;
     ngx_http_atoll_srv_conf_t      *ascf;
+    ngx_http_atoll_main_conf_t     *amcf;
     ngx_http_upstream_srv_conf_t   *us;
 
     plan->self_tier = NGX_HTTP_ATOLL_NO_TIER;
+    amcf = ngx_http_get_module_main_conf(plan->request, ngx_http_atoll_module);
 
     for (i = 0; i < plan->route->origin; i++) {
 
@@ -320,6 +322,10 @@ ngx_http_atoll_place_self(ngx_http_atoll_plan_t *plan)
         if (tier->value) {
             us = ngx_http_atoll_tier_upstream(plan->request, tier);
             ascf = us ? ngx_http_conf_upstream_srv_conf(us, ngx_http_atoll_module) : NULL;
+        }
+
+        if (ascf && ascf->self.len == 0) {
+            ngx_http_atoll_seek_self(amcf, ascf);
         }
 
         if (ascf && ascf->self.len) {

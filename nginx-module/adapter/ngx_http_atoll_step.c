@@ -110,6 +110,33 @@ ngx_http_atoll_next_header(ngx_list_part_t **part, ngx_uint_t *i, const char *na
 }
 
 
+/* The same for the servers that were added at run time: the members of the table in use. */
+static ngx_uint_t
+ngx_http_atoll_is_member_address(ngx_http_request_t *r, atoll_balancer_t *balancer)
+{
+    uint32_t       i;
+    atoll_peer_t  *peer;
+
+    if (balancer->zone == NULL || !atoll_balancer_refresh(balancer)) {
+        return 0;
+    }
+
+    for (i = 0; i < balancer->table.peer_count; i++) {
+
+        peer = balancer->peers[i];
+
+        if (ngx_http_atoll_is_inet(peer)
+            && ngx_cmp_sockaddr((struct sockaddr *) peer->sockaddr, peer->socklen, r->connection->sockaddr,
+                                r->connection->socklen, 0) == NGX_OK)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
 /* The peer of the connection is a node, by its address; the port is the sender's own choice. */
 static ngx_uint_t
 ngx_http_atoll_is_node_address(ngx_http_request_t *r, ngx_http_atoll_route_t *route)
@@ -133,6 +160,10 @@ ngx_http_atoll_is_node_address(ngx_http_request_t *r, ngx_http_atoll_route_t *ro
                     return 1;
                 }
             }
+        }
+
+        if (ngx_http_atoll_is_member_address(r, &route->tiers[i].atoll->balancer)) {
+            return 1;
         }
     }
 

@@ -405,9 +405,9 @@ ngx_http_atoll_cache_status_variable(ngx_http_request_t *r, ngx_http_variable_va
 }
 
 
-/* 1: the process listens where the peer is. addrs: addresses of this host. */
+/* 1: the process listens at the address. addrs: addresses of this host. */
 static ngx_uint_t
-ngx_http_atoll_is_local(ngx_cycle_t *cycle, ngx_http_upstream_rr_peer_t *peer, struct ifaddrs *addrs)
+ngx_http_atoll_is_local(ngx_cycle_t *cycle, struct sockaddr *sockaddr, socklen_t socklen, struct ifaddrs *addrs)
 {
     ngx_uint_t        i;
     socklen_t         len;
@@ -418,26 +418,26 @@ ngx_http_atoll_is_local(ngx_cycle_t *cycle, ngx_http_upstream_rr_peer_t *peer, s
 
     for (i = 0; i < cycle->listening.nelts; i++) {
 
-        if (ngx_cmp_sockaddr(peer->sockaddr, peer->socklen, ls[i].sockaddr, ls[i].socklen, 1) == NGX_OK) {
+        if (ngx_cmp_sockaddr(sockaddr, socklen, ls[i].sockaddr, ls[i].socklen, 1) == NGX_OK) {
             return 1;
         }
 
-        if (ls[i].sockaddr->sa_family != peer->sockaddr->sa_family || peer->sockaddr->sa_family == AF_UNIX
+        if (ls[i].sockaddr->sa_family != sockaddr->sa_family || sockaddr->sa_family == AF_UNIX
             || !ngx_inet_wildcard(ls[i].sockaddr)
-            || ngx_inet_get_port(ls[i].sockaddr) != ngx_inet_get_port(peer->sockaddr))
+            || ngx_inet_get_port(ls[i].sockaddr) != ngx_inet_get_port(sockaddr))
         {
             continue;
         }
 
         for (ifa = addrs; ifa; ifa = ifa->ifa_next) {
 
-            if (ifa->ifa_addr == NULL || ifa->ifa_addr->sa_family != peer->sockaddr->sa_family) {
+            if (ifa->ifa_addr == NULL || ifa->ifa_addr->sa_family != sockaddr->sa_family) {
                 continue;
             }
 
             len = ifa->ifa_addr->sa_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
 
-            if (ngx_cmp_sockaddr(peer->sockaddr, peer->socklen, ifa->ifa_addr, len, 0) == NGX_OK) {
+            if (ngx_cmp_sockaddr(sockaddr, socklen, ifa->ifa_addr, len, 0) == NGX_OK) {
                 return 1;
             }
         }
@@ -456,12 +456,46 @@ ngx_http_atoll_is_named(ngx_str_t *server, ngx_str_t *node)
 }
 
 
+static void
+ngx_http_atoll_free_addrs(void *data)
+{
+    freeifaddrs(data);
+}
+
+
+/* The addresses of this host, looked up once for a configuration; NULL when that fails, which was logged. */
+static struct ifaddrs *
+ngx_http_atoll_addrs(ngx_cycle_t *cycle, ngx_http_atoll_main_conf_t *amcf)
+{
+    ngx_pool_cleanup_t  *cln;
+
+    if (amcf->addrs) {
+        return amcf->addrs;
+    }
+
+    cln = ngx_pool_cleanup_add(cycle->pool, 0);
+
+    if (cln == NULL || getifaddrs(&amcf->addrs) != 0) {
+        ngx_log_error(NGX_LOG_WARN, cycle->log, ngx_errno, "atoll: getifaddrs() failed; set atoll_node");
+        amcf->addrs = NULL;
+        return NULL;
+    }
+
+    cln->handler = ngx_http_atoll_free_addrs;
+    cln->data = amcf->addrs;
+
+    return amcf->addrs;
+}
+
+
 /* The server of an upstream that is this node: the one that atoll_node names, else the first whose address it listens on. */
 ngx_str_t *
 ngx_http_atoll_self_in(ngx_cycle_t *cycle, ngx_http_atoll_main_conf_t *amcf, ngx_http_atoll_srv_conf_t *ascf)
 {
     struct ifaddrs               *addrs;
     ngx_http_upstream_rr_peer_t  *peer;
+
+    addrs = ngx_http_atoll_addrs(cycle, amcf);
 
     for (peer = ascf->peers->peer; peer && amcf->node_given; peer = peer->next) {
 
@@ -470,21 +504,59 @@ ngx_http_atoll_self_in(ngx_cycle_t *cycle, ngx_http_atoll_main_conf_t *amcf, ngx
         }
     }
 
-    if (getifaddrs(&addrs) != 0) {
-        ngx_log_error(NGX_LOG_WARN, cycle->log, ngx_errno, "atoll: getifaddrs() failed; set atoll_node");
-        return NULL;
-    }
+    for (peer = ascf->peers->peer; peer && addrs; peer = peer->next) {
 
-    for (peer = ascf->peers->peer; peer; peer = peer->next) {
-
-        if (ngx_http_atoll_is_local(cycle, peer, addrs)) {
-            break;
+        if (ngx_http_atoll_is_local(cycle, peer->sockaddr, peer->socklen, addrs)) {
+            return &peer->server;
         }
     }
 
-    freeifaddrs(addrs);
+    return NULL;
+}
 
-    return peer ? &peer->server : NULL;
+
+/*
+ * In a worker, where nginx.conf does not name this node as a server of the upstream: whether it was added at run time. By the
+ * same rules, over the table in use; two loads as long as that has not changed.
+ */
+void
+ngx_http_atoll_seek_self(ngx_http_atoll_main_conf_t *amcf, ngx_http_atoll_srv_conf_t *ascf)
+{
+    uint32_t           i, n;
+    ngx_str_t          server;
+    ngx_uint_t         named;
+    atoll_peer_t      *peer;
+    atoll_balancer_t  *balancer = &ascf->balancer;
+
+    if (balancer->zone == NULL || !atoll_balancer_refresh(balancer) || balancer->table.published == ascf->self_sought) {
+        return;
+    }
+
+    ascf->self_sought = balancer->table.published;
+    n = balancer->table.ring[ATOLL_RING_PRIMARY].peer_count;
+
+    for (named = amcf->node_given; /* void */ ; named = 0) {
+
+        for (i = 0; i < n; i++) {
+
+            peer = balancer->peers[i];
+            server.data = (u_char *) peer->server;
+            server.len = peer->server_length;
+
+            if (named ? ngx_http_atoll_is_named(&server, &amcf->node)
+                      : amcf->addrs && ngx_http_atoll_is_inet(peer)
+                        && ngx_http_atoll_is_local((ngx_cycle_t *) ngx_cycle, (struct sockaddr *) peer->sockaddr,
+                                                   peer->socklen, amcf->addrs))
+            {
+                ascf->self = server;
+                return;
+            }
+        }
+
+        if (!named) {
+            return;
+        }
+    }
 }
 
 

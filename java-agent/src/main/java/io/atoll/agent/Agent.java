@@ -8,14 +8,17 @@ import java.util.Collection;
 import java.util.HashMap;
 import java.util.HexFormat;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Set;
 import java.util.SplittableRandom;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.CompletionStage;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ThreadFactory;
@@ -102,6 +105,8 @@ public final class Agent implements AgentService, AutoCloseable {
     private String lastStatus = "";
     private Future<?> beats;
     private Future<?> heats;
+    private Future<?> resolves;
+    private final Set<String> unresolved = ConcurrentHashMap.newKeySet();
     private CompletableFuture<MembersView> lastMembers = CompletableFuture.completedFuture(null);
 
     /** @throws IOException when the journal is held by another agent; the message says by which file */
@@ -162,6 +167,10 @@ public final class Agent implements AgentService, AutoCloseable {
                 TimeUnit.MILLISECONDS);
         heats = loop.scheduleWithFixedDelay(this::heat, config.hotKeys().interval().toMillis(),
                 config.hotKeys().interval().toMillis(), TimeUnit.MILLISECONDS);
+        if (config.resolve().enabled()) {
+            long ms = config.resolve().interval().toMillis();
+            resolves = loop.scheduleWithFixedDelay(this::resolveNames, 0, ms, TimeUnit.MILLISECONDS);
+        }
         boolean apart = config.metricsListen() != null;
         Routes routes = new Routes(this, config.token(), config.apiListen().resolve().getAddress().isLoopbackAddress(),
                 apart ? null : metrics);
@@ -447,6 +456,34 @@ public final class Agent implements AgentService, AutoCloseable {
         return answer.thenApplyAsync(result -> result, apiGroup.next());
     }
 
+    /** Asks for all names, one after the other; what changed is published. */
+    private void resolveNames() {
+        Set<String> asked = new LinkedHashSet<>();
+        zones.forEach(zone -> asked.addAll(zone.names()));
+        if (asked.isEmpty() || names.isShutdown()) {
+            return;
+        }
+        CompletableFuture.supplyAsync(() -> resolve(asked), names).thenAcceptAsync(found -> {
+            memberBook.resolved(found);
+            zones.forEach(ZoneAgent::applyMembers);
+        }, loop);
+    }
+
+    private Map<String, List<MemberChange.Address>> resolve(Set<String> asked) {
+        Map<String, List<MemberChange.Address>> found = new HashMap<>();
+        for (String server : asked) {
+            try {
+                found.put(server, ServerAddress.resolve(server));
+                unresolved.remove(server);
+            } catch (IllegalArgumentException e) {
+                if (unresolved.add(server)) {
+                    LOG.warn("{} does not resolve; it stands for the addresses that it had", server);
+                }
+            }
+        }
+        return found;
+    }
+
     private static List<MemberChange.Address> addresses(MemberCall call) {
         try {
             return call.action() == MemberCall.Action.ADD ? ServerAddress.resolve(call.server()) : List.of();
@@ -562,6 +599,9 @@ public final class Agent implements AgentService, AutoCloseable {
     private void leaveZones() {
         if (beats != null) {
             beats.cancel(false);
+        }
+        if (resolves != null) {
+            resolves.cancel(false);
         }
         if (heats != null) {
             heats.cancel(false);

@@ -17,8 +17,10 @@ import io.atoll.tests.harness.Scene;
 import io.atoll.tests.harness.SceneExtension;
 import java.io.IOException;
 import java.nio.file.Files;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.TreeMap;
@@ -180,6 +182,34 @@ class MembersTest {
     private static void refused(Http.Response response, int status, String text) {
         assertEquals(status, response.status(), response.body());
         assertTrue(response.body().contains(text), response.body());
+    }
+
+    @Test
+    void shouldFollowANameToAnotherAddress(Scene scene) throws IOException {
+        Peers peers = Peers.start(scene, 4);
+        Nginx front = front(scene, peers, 0, 1).start();
+        Path hosts = scene.file("hosts");
+        Files.writeString(hosts, address(peers, 2) + " cache.example\n");
+        Agent agent = Agent.start(scene, front, null, List.of("-Djdk.net.hosts.file=" + hosts),
+                "atoll.resolve.enabled = true\natoll.resolve.interval = 1 s\n");
+        agent.add(Front.ATOLL, "cache.example:8000", 2);
+        Map<String, String> owners = Front.owners(front);
+        Load load = Load.start(scene, front.address(), "/atoll", RATE);
+        assertTrue(at(owners, "cache.example:8000") > 0, "the name owns keys");
+        Files.writeString(hosts, address(peers, 3) + " cache.example\n");
+        Await.until("the agent to follow the name", FAR, () -> agent.get("/v1/peers?server=cache.example:8000").path("peers")
+                .findValuesAsText("address").equals(List.of(peers.name(3))));
+        assertEquals(owners, Front.owners(front), "points hang on the name");
+        Files.writeString(hosts, "\n");
+        Await.until("the agent to miss the name", FAR, () -> agent.log().contains("cache.example:8000 does not resolve"));
+        assertEquals(owners, Front.owners(front), "a name that is gone stands for what it did");
+        Load.Report report = load.stop();
+        assertEquals(0, report.failed().size(), report.complaint());
+        assertTrue(report.touching(peers.name(3)).count() > 0, "its new address serves");
+    }
+
+    private static String address(Peers peers, int i) {
+        return peers.name(i).substring(0, peers.name(i).indexOf(':'));
     }
 
     /** What nginx does (C) and what the agent says of the same zone (Java) over changes and reloads at random. */

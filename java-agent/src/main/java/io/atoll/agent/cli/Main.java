@@ -2,6 +2,7 @@ package io.atoll.agent.cli;
 
 import java.io.IOException;
 import java.nio.file.Path;
+import java.security.Security;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CountDownLatch;
 
@@ -64,6 +65,9 @@ public final class Main implements Callable<Integer> {
 
     /** Returns only when the agent cannot start; a signal ends the process with 0 once the agent has stopped. */
     private static int run(Path file) throws InterruptedException {
+        // Each name is asked for when it is to be, not every 30 s at most; the system's resolver caches.
+        Security.setProperty("networkaddress.cache.ttl", "0");
+        Security.setProperty("networkaddress.cache.negative.ttl", "0");
         AgentConfig config;
         try {
             config = AgentConfig.read(file);

@@ -20,7 +20,7 @@ import com.typesafe.config.ConfigSyntax;
 /** The agent's settings. What each means is said once, in reference.conf. */
 public record AgentConfig(List<Path> zones, Duration heartbeat, Duration lease, ListenAddress apiListen, String token,
         ListenAddress metricsListen, boolean metricsJvm, Path storePath, ProbeConfig probe, HotKeysConfig hotKeys,
-        PurgeConfig purge, LogLevel logLevel) {
+        PurgeConfig purge, ResolveConfig resolve, LogLevel logLevel) {
 
     /**
      * Purges.
@@ -37,6 +37,9 @@ public record AgentConfig(List<Path> zones, Duration heartbeat, Duration lease, 
     /** Which keys are hot, and how long they stay so. */
     public record HotKeysConfig(boolean enabled, Duration interval, Duration window, double share, double rate,
             Duration cool, int max) {}
+
+    /** How names of servers are followed. */
+    public record ResolveConfig(boolean enabled, Duration interval) {}
 
     /** How sockets are waited for. */
     public enum Transport { AUTO, EPOLL, NIO }
@@ -126,11 +129,12 @@ public record AgentConfig(List<Path> zones, Duration heartbeat, Duration lease, 
         ProbeConfig probe = probe(root.section("probe"));
         HotKeysConfig hotKeys = hotKeys(root.section("hot-keys"));
         PurgeConfig purge = purge(root.section("mesh"), root.section("purge"));
+        ResolveConfig resolve = resolve(root.section("resolve"));
         Section log = root.section("log");
         LogLevel level = log.choice("level", LogLevel.class);
         log.finish();
         return new AgentConfig(zones, heartbeat, lease, apiListen, token, metricsListen, metricsJvm, storePath, probe,
-                hotKeys, purge, level);
+                hotKeys, purge, resolve, level);
     }
 
     private static List<Path> zones(Section root) {
@@ -162,6 +166,13 @@ public record AgentConfig(List<Path> zones, Duration heartbeat, Duration lease, 
     private static ProbeConfig probe(Section probe) {
         ProbeConfig config = new ProbeConfig(probe.bool("keepalive"), probe.choice("transport", Transport.class));
         probe.finish();
+        return config;
+    }
+
+    private static ResolveConfig resolve(Section resolve) {
+        ResolveConfig config = new ResolveConfig(resolve.bool("enabled"),
+                resolve.duration("interval", Duration.ofSeconds(1), Duration.ofHours(1)));
+        resolve.finish();
         return config;
     }
 

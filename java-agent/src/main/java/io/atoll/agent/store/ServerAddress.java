@@ -44,6 +44,11 @@ public final class ServerAddress {
         }
     }
 
+    /** Whether it is a name that a resolver knows, rather than an address. */
+    public static boolean isName(String server) {
+        return !server.startsWith(UNIX) && !server.startsWith("[") && !IPV4.matcher(host(server)).matches();
+    }
+
     private static String host(String server) {
         if (server.startsWith("[")) {
             int end = server.indexOf(']');

@@ -34,6 +34,7 @@ import io.atoll.core.liveness.ProbeSchedule;
 import io.atoll.core.zone.MemberChange;
 import io.atoll.core.zone.Peer;
 import io.atoll.core.zone.ProbeSettings;
+import io.atoll.core.zone.PublishException;
 import io.atoll.core.zone.Reason;
 import io.atoll.core.zone.Upstream;
 import io.atoll.core.zone.Zone;
@@ -529,6 +530,17 @@ public final class ZoneAgent {
             }
             return List.of();
         }, List::of);
+    }
+
+    /** Servers that are names, to be resolved now and then. */
+    public Set<String> names() {
+        return reading(() -> {
+            try {
+                return zone() == null ? Set.of() : members.names(zone);
+            } catch (PublishException e) {
+                return Set.of();
+            }
+        }, Set::of);
     }
 
     private List<Upstream> upstreams(String ofNode, String name) {

@@ -12,6 +12,7 @@ import java.util.function.BiConsumer;
 import io.atoll.agent.api.AgentService.MemberCall;
 import io.atoll.agent.api.ApiException;
 import io.atoll.agent.store.MemberDecision;
+import io.atoll.agent.store.ServerAddress;
 import io.atoll.agent.store.ServerName;
 import io.atoll.agent.view.ServerView;
 import io.atoll.core.table.CompileException;
@@ -98,7 +99,7 @@ public final class ZoneMembers {
             List<Member> present = publisher.members(upstream);
             if (adopting && !adopted(upstream, present).isEmpty()
                     || changes.stream().anyMatch(change -> Membership.isSpent(present, change))
-                    || !publisher.isInForce(upstream, Membership.apply(present, changes))) {
+                    || !publisher.isInForce(upstream, Membership.apply(present, changes, book.resolved()))) {
                 return false;
             }
         }
@@ -135,7 +136,7 @@ public final class ZoneMembers {
         if (!found.isEmpty() || !spent.isEmpty()) {
             journal.accept(found, spent);
         }
-        List<Member> wanted = Membership.apply(present, book.of(path, upstream.name()));
+        List<Member> wanted = Membership.apply(present, book.of(path, upstream.name()), book.resolved());
         if (!publisher.isInForce(upstream, wanted)) {
             long epoch = publisher.publish(publisher.plan(upstream, wanted), nowMs);
             complaints.clear();
@@ -263,7 +264,7 @@ public final class ZoneMembers {
                 wished.put(name.server(), change);
             }
         });
-        List<Member> wanted = Membership.apply(present, wished.values());
+        List<Member> wanted = Membership.apply(present, wished.values(), book.resolved());
         if (call.action() != MemberCall.Action.ADD && (wanted.isEmpty() || !Membership.leavesPrimary(wanted))) {
             throw new ApiException(409, "Without " + call.server() + ", upstream " + upstream.name() + " has no server left",
                     where(upstream), "another server that is no backup", "add one before you remove this one");
@@ -284,6 +285,19 @@ public final class ZoneMembers {
     }
 
     // ---- what it shows
+
+    /** Servers that are names, to be resolved now and then. */
+    Set<String> names(Zone zone) {
+        Set<String> names = new LinkedHashSet<>();
+        for (Upstream upstream : zone.upstreams()) {
+            for (Member member : new TablePublisher(zone).members(upstream)) {
+                if (ServerAddress.isName(member.server())) {
+                    names.add(member.server());
+                }
+            }
+        }
+        return names;
+    }
 
     /** The servers of an upstream: nginx.conf's and those added, those that were removed included. */
     List<ServerView> servers(Zone zone, String node, Upstream upstream) {

@@ -44,6 +44,11 @@ public record Member(String server, String address, int ordinal, SocketAddress s
         return (flags & PeerFlag.DOWN) != 0;
     }
 
+    Member at(MemberChange.Address other) {
+        return new Member(server, other.text(), 0, other.socketAddress(), weight, confWeight, maxConns, maxFails, failTimeoutMs,
+                flags);
+    }
+
     Member with(int otherWeight, int otherFlags) {
         return new Member(server, address, ordinal, socketAddress, otherWeight, confWeight, maxConns, maxFails, failTimeoutMs,
                 otherFlags);

@@ -43,6 +43,11 @@ public record MemberChange(Kind kind, String server, int weight, int maxConns, i
         return new MemberChange(Kind.WEIGHTED, server, weight, 0, 0, 0, false, List.of());
     }
 
+    /** The same at other addresses. */
+    public MemberChange withAddresses(List<Address> others) {
+        return new MemberChange(kind, server, weight, maxConns, maxFails, failTimeoutMs, backup, others);
+    }
+
     /** The same with another weight. */
     public MemberChange withWeight(int other) {
         return new MemberChange(kind, server, other, maxConns, maxFails, failTimeoutMs, backup, addresses);

@@ -5,6 +5,7 @@ import java.util.ArrayList;
 import java.util.Collection;
 import java.util.HashMap;
 import java.util.HashSet;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -25,6 +26,56 @@ public final class Membership {
      * @param changes those that stand, one for a server
      */
     public static List<Member> apply(List<Member> present, Collection<MemberChange> changes) {
+        return apply(present, changes, Map.of());
+    }
+
+    /**
+     * The members as they should be, where names stand for other addresses now than when nginx.conf was loaded or a server was
+     * added. Points stay, since they hang on the name; an address that stays keeps its slot and words.
+     *
+     * @param resolved what names stand for, by server; one or more addresses each. A server that an upstream lists more than
+     *     once with one address is left as it is
+     */
+    public static List<Member> apply(List<Member> present, Collection<MemberChange> changes,
+            Map<String, List<MemberChange.Address>> resolved) {
+        List<MemberChange> now = new ArrayList<>();
+        for (MemberChange change : changes) {
+            List<MemberChange.Address> addresses = resolved.get(change.server());
+            now.add(addresses == null || change.kind() != MemberChange.Kind.ADDED ? change : change.withAddresses(addresses));
+        }
+        return changed(moved(present, resolved), now);
+    }
+
+    /** Servers of nginx.conf at the addresses that their names stand for now. */
+    private static List<Member> moved(List<Member> present, Map<String, List<MemberChange.Address>> resolved) {
+        Set<String> fixed = new HashSet<>();
+        present.stream().filter(member -> member.ordinal() != 0).forEach(member -> fixed.add(member.server()));
+        Map<String, Member> first = new LinkedHashMap<>();
+        Set<String> known = new HashSet<>();
+        List<Member> moved = new ArrayList<>();
+        for (Member member : present) {
+            List<MemberChange.Address> addresses = resolved.get(member.server());
+            if (!member.isDeclared() || addresses == null || fixed.contains(member.server())) {
+                moved.add(member);
+                continue;
+            }
+            first.putIfAbsent(member.server(), member);
+            if (addresses.stream().anyMatch(address -> address.text().equals(member.address()))) {
+                known.add(member.server() + '\0' + member.address());
+                moved.add(member);
+            }
+        }
+        first.forEach((server, like) -> {
+            for (MemberChange.Address address : resolved.get(server)) {
+                if (known.add(server + '\0' + address.text())) {
+                    moved.add(like.at(address));
+                }
+            }
+        });
+        return moved;
+    }
+
+    private static List<Member> changed(List<Member> present, Collection<MemberChange> changes) {
         Map<String, MemberChange> byServer = new HashMap<>();
         changes.forEach(change -> byServer.put(change.server(), change));
         Set<String> declared = new HashSet<>();

@@ -208,6 +208,48 @@ class TablePublisherTest {
     }
 
     @Test
+    void shouldMoveANameToOtherAddressesAndKeepItsPointsAndTheStateOfThoseThatStay() {
+        declare(new Peer("a:80"), new Peer("b:80"));
+        int slot = slot("a:80");
+        Map<Integer, String> before = owners();
+        Address stays = new Address("127.0.0.1:" + (10_000 + slot), new InetSocketAddress("127.0.0.1", 10_000 + slot));
+        Address joins = new Address("127.0.0.7:80", new InetSocketAddress("127.0.0.7", 80));
+        resolve(Map.of("a:80", List.of(stays, joins)));
+        assertEquals(List.of("127.0.0.1:" + (10_000 + slot), "127.0.0.7:80"), addresses("a:80"));
+        assertEquals(slot, slot("a:80"));
+        resolve(Map.of("a:80", List.of(joins)));
+        assertEquals(List.of("127.0.0.7:80"), addresses("a:80"));
+        assertEquals(before, owners());
+        resolve(Map.of("a:80", List.of(stays)));
+        assertEquals(slot, slot("a:80"));
+    }
+
+    /** Server of each point. */
+    private Map<Integer, String> owners() {
+        Table table = zone.table(0).table();
+        Map<Integer, String> owners = new HashMap<>();
+        for (int i = 0; i < table.pointCount(0); i++) {
+            owners.put(table.pointHash(0, i),
+                    zone.peer(table.slot(table.groupFirstPeer(table.pointGroup(0, i)))).orElseThrow().server());
+        }
+        return owners;
+    }
+
+    private void resolve(Map<String, List<Address>> resolved) {
+        TablePublisher publisher = new TablePublisher(zone);
+        Upstream upstream = zone.upstreams().get(0);
+        List<Member> wanted = Membership.apply(publisher.members(upstream), changes.values(), resolved);
+        publisher.publish(publisher.plan(upstream, wanted), NOW);
+        assertTrue(publisher.isInForce(upstream, Membership.apply(publisher.members(upstream), changes.values(), resolved)));
+    }
+
+    private List<String> addresses(String server) {
+        Table table = zone.table(0).table();
+        return IntStream.range(0, table.peerCount()).mapToObj(i -> zone.peer(table.slot(i)).orElseThrow())
+                .filter(peer -> peer.server().equals(server)).map(io.atoll.core.zone.Peer::address).toList();
+    }
+
+    @Test
     void shouldForgetAChangeThatNginxConfHasOvertaken() {
         declare(new Peer("a:80"), new Peer("b:80"));
         List<Member> present = new TablePublisher(zone).members(zone.upstreams().get(0));

@@ -78,6 +78,11 @@ public final class Agent implements AutoCloseable {
 
     /** Starts one inside a network namespace (null: none), with more options for its JVM. */
     public static Agent start(Scene scene, Nginx front, NetNs netns, List<String> jvm) {
+        return start(scene, front, netns, jvm, "");
+    }
+
+    /** As before, with more settings, each as `atoll.NAME = VALUE` on a line of its own. */
+    public static Agent start(Scene scene, Nginx front, NetNs netns, List<String> jvm, String settings) {
         try {
             Agent agent = scene.keep(new Agent(scene, front, "agent", listen(scene), netns, jvm, ""));
             agent.start();

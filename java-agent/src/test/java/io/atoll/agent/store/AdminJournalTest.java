@@ -13,6 +13,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 
+import io.atoll.core.zone.MemberChange;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -40,6 +41,29 @@ class AdminJournalTest {
     private List<AdminDecision> read() throws IOException {
         try (AdminJournal journal = AdminJournal.open(path)) {
             return List.copyOf(journal.decisions());
+        }
+    }
+
+    @Test
+    void shouldKnowMembersAgainBesideDrainsOfTheSameServers() throws IOException {
+        ServerName a = new ServerName("/run/a.zone", "caches", "a");
+        ServerName b = new ServerName("/run/a.zone", "caches", "b");
+        MemberDecision added = new MemberDecision(b, new MemberChange(MemberChange.Kind.ADDED, "b", 3, 4, 5, 6, true,
+                List.of(ServerAddress.literal("10.0.0.1:80"), ServerAddress.literal("[2001:db8::1]:81"),
+                        ServerAddress.literal("unix:/run/b.sock"))));
+        MemberDecision removed = new MemberDecision(a, MemberChange.removed("a"));
+        MemberDecision weighted = new MemberDecision(a, MemberChange.weighted("a", 7));
+        try (AdminJournal journal = AdminJournal.open(path)) {
+            journal.put(List.of(drain("a"), removed, added));
+        }
+        try (AdminJournal journal = AdminJournal.open(path)) {
+            assertEquals(List.of(removed, added), List.copyOf(journal.members()));
+            assertEquals(List.of(drain("a")), List.copyOf(journal.decisions()));
+            journal.change(List.of(weighted), List.of(b));
+        }
+        try (AdminJournal journal = AdminJournal.open(path)) {
+            assertEquals(List.of(weighted), List.copyOf(journal.members()));
+            assertEquals(List.of(drain("a")), List.copyOf(journal.decisions()));
         }
     }
 

@@ -84,7 +84,7 @@ public final class Agent implements AutoCloseable {
     /** As before, with more settings, each as `atoll.NAME = VALUE` on a line of its own. */
     public static Agent start(Scene scene, Nginx front, NetNs netns, List<String> jvm, String settings) {
         try {
-            Agent agent = scene.keep(new Agent(scene, front, "agent", listen(scene), netns, jvm, ""));
+            Agent agent = scene.keep(new Agent(scene, front, "agent", listen(scene), netns, jvm, settings));
             agent.start();
             return agent;
         } catch (IOException e) {

@@ -66,10 +66,10 @@ public final class Purges implements PurgeService, PurgeBook, MeshAgent.Listener
     private final Map<String, Map<String, Long>> deliveries;
     private final List<MeshAgent> agents = new ArrayList<>();
     private final List<Waiting> waiting = new ArrayList<>();
-    private final long startedMs;
 
     private volatile boolean inSync;
     private long last;
+    private long startedMs;
     private long aliveMs;
     private ScheduledFuture<?> actions;
 
@@ -90,8 +90,6 @@ public final class Purges implements PurgeService, PurgeBook, MeshAgent.Listener
         this.disk = disk;
         this.zones = zones;
         this.node = node;
-        this.startedMs = context.clock().getAsLong();
-        this.aliveMs = startedMs;
         this.journal = PurgeJournal.open(path);
         this.last = journal.last();
         if (journal.isDamaged() || isTooOld()) {
@@ -148,6 +146,7 @@ public final class Purges implements PurgeService, PurgeBook, MeshAgent.Listener
 
     /** Begins to tell and to ask. On the agent's thread, after the zones were attached. */
     public void start() {
+        startedMs = context.clock().getAsLong();
         aliveNow();
         act();
         actions = loop.scheduleWithFixedDelay(this::act, 50, 50, TimeUnit.MILLISECONDS);

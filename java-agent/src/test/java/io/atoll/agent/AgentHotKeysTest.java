@@ -7,6 +7,7 @@ import java.net.InetSocketAddress;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.locks.LockSupport;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import io.atoll.agent.os.Posix;
@@ -23,7 +24,7 @@ import org.junit.jupiter.api.io.TempDir;
 class AgentHotKeysTest {
     private static final int HOT = 0xcafe0001;
     private static final String QUICK = """
-            atoll.hot-keys { interval = 50 ms, window = 500 ms, cool = 100 ms, rate = 30 }
+            atoll.hot-keys { interval = 50 ms, window = 500 ms, cool = 300 ms, rate = 30 }
             """;
 
     @TempDir
@@ -43,16 +44,40 @@ class AgentHotKeysTest {
         return zone.zone().hotSet(0).replicasOf(HOT, Posix.monotonicMs());
     }
 
-    /** Requests, one in four for the key, until it has that many peers. */
-    private static void heat(ZoneFixture zone, int replicas) {
-        int[] other = {1};
-        Await.until(replicas + " peers for the key", () -> {
-            zone.sample(0, HOT, 1);
-            for (int i = 0; i < 3; i++) {
-                zone.sample(1, other[0]++, 1);
+    /** Requests, one in four for the key, as long as it is open. */
+    private static final class Heater implements AutoCloseable {
+        private final ZoneFixture zone;
+        private final Thread thread = new Thread(this::run, "heater");
+        private volatile boolean closed;
+
+        Heater(ZoneFixture zone) {
+            this.zone = zone;
+            thread.start();
+        }
+
+        private void run() {
+            for (int other = 1; !closed; other += 3) {
+                zone.sample(0, HOT, 1);
+                for (int i = 0; i < 3; i++) {
+                    zone.sample(1, other + i, 1);
+                }
+                LockSupport.parkNanos(2_000_000);
             }
-            return replicas(zone) == replicas;
-        });
+        }
+
+        void await(int replicas) {
+            Await.until(replicas + " peers for the key", () -> replicas(zone) == replicas);
+        }
+
+        @Override
+        public void close() {
+            closed = true;
+            try {
+                thread.join();
+            } catch (InterruptedException e) {
+                throw new AssertionError(e);
+            }
+        }
     }
 
     @Test
@@ -63,23 +88,25 @@ class AgentHotKeysTest {
             zone.sample(2, HOT, 1);
             assertEquals(0, agent.json("/v1/hot").path("hot").size());
             // A quarter of the requests is two fair shares of eight peers; at a quarter of one each, eight: the limit holds.
-            heat(zone, 6);
-            JsonNode key = agent.json("/v1/hot?upstream=" + ZoneFixture.UPSTREAM).path("hot").path(0);
-            assertEquals("cafe0001", key.path("hash").asText());
-            assertEquals("edge1", key.path("node").asText());
-            assertEquals(6, key.path("replicas").asInt());
-            assertEquals(0.25, key.path("share").asDouble(), 0.1);
-            assertTrue(key.path("rate").asDouble() > 30);
-            assertEquals(0, agent.json("/v1/hot?upstream=other").path("hot").size());
-            assertEquals(400, agent.get("/v1/hot?key=x").statusCode());
-            assertEquals(6, agent.json("/v1/upstreams").path("upstreams").path(0).path("replicas").asInt());
-            assertEquals(1, agent.metric("atoll_hot_keys{"));
-            assertEquals(6, agent.metric("atoll_hot_key_replicas{"));
-            assertTrue(agent.metric("atoll_zone_samples_total{") > 0);
+            try (Heater heater = new Heater(zone)) {
+                heater.await(6);
+                JsonNode key = agent.json("/v1/hot?upstream=" + ZoneFixture.UPSTREAM).path("hot").path(0);
+                assertEquals("cafe0001", key.path("hash").asText());
+                assertEquals("edge1", key.path("node").asText());
+                assertEquals(6, key.path("replicas").asInt());
+                assertEquals(0.25, key.path("share").asDouble(), 0.1);
+                assertTrue(key.path("rate").asDouble() > 30);
+                assertEquals(0, agent.json("/v1/hot?upstream=other").path("hot").size());
+                assertEquals(400, agent.get("/v1/hot?key=x").statusCode());
+                assertEquals(6, agent.json("/v1/upstreams").path("upstreams").path(0).path("replicas").asInt());
+                assertEquals(1, agent.metric("atoll_hot_keys{"));
+                assertEquals(6, agent.metric("atoll_hot_key_replicas{"));
+                assertTrue(agent.metric("atoll_zone_samples_total{") > 0);
 
-            long until = zone.zone().hotSet(0).untilMs();
-            Await.until("another lease", () -> zone.zone().hotSet(0).untilMs() > until);
-            assertTrue(zone.zone().hotSet(0).untilMs() <= Posix.monotonicMs() + 3000, "a lease of 3 s");
+                long until = zone.zone().hotSet(0).untilMs();
+                Await.until("another lease", () -> zone.zone().hotSet(0).untilMs() > until);
+                assertTrue(zone.zone().hotSet(0).untilMs() <= Posix.monotonicMs() + 3000, "a lease of 3 s");
+            }
 
             List<Integer> steps = new ArrayList<>(List.of(6));
             Await.until("it to cool", () -> {
@@ -100,7 +127,9 @@ class AgentHotKeysTest {
         ZoneFixture zone = zone(0);
         try (AgentRig agent = new AgentRig(folder, QUICK)) {
             agent.awaitState("OK");
-            heat(zone, 1);
+            try (Heater heater = new Heater(zone)) {
+                heater.await(1);
+            }
         }
     }
 
@@ -108,7 +137,7 @@ class AgentHotKeysTest {
     void shouldCoolWhatTheAgentBeforeLeftHot() throws Exception {
         ZoneFixture zone = zone(6);
         zone.zone().writeHotSet(0, new HotSet(Posix.monotonicMs() + 30_000, new int[] {7, HOT}, new int[] {0, 3}));
-        try (AgentRig agent = new AgentRig(folder, QUICK.replace("100 ms", "2 s"))) {
+        try (AgentRig agent = new AgentRig(folder, QUICK.replace("300 ms", "2 s"))) {
             agent.awaitState("OK");
             assertEquals(3, agent.json("/v1/hot").path("hot").path(0).path("replicas").asInt());
             Await.until("the first peer less", () -> replicas(zone) == 2);
@@ -133,7 +162,9 @@ class AgentHotKeysTest {
         ZoneFixture zone = zone(6);
         try (AgentRig agent = new AgentRig(folder, QUICK)) {
             agent.awaitState("OK");
-            heat(zone, 6);
+            try (Heater heater = new Heater(zone)) {
+                heater.await(6);
+            }
             zone.claim(1, Posix.processStart(1));
             zone.heartbeat();
             agent.awaitState("STANDBY");

@@ -32,13 +32,20 @@ final class HeavyHitters {
      *
      * @param spanMs  its length so far
      * @param weight  of all samples
+     * @param samples that came; of unequal weight where a row was overrun
      * @param hitters those from the asked share on, heaviest first
      */
-    record Window(long spanMs, long weight, List<Hitter> hitters) {}
+    record Window(long spanMs, long weight, long samples, List<Hitter> hitters) {
+        /** About how many samples a hitter is known by. */
+        double samplesOf(Hitter hitter) {
+            return (double) hitter.weight() * samples / weight;
+        }
+    }
 
     private final long windowMs;
     private final LongsSketch[] sketches = {new LongsSketch(MAP), new LongsSketch(MAP)};
     private final long[] startedMs;
+    private final long[] samples = new long[2];
     private boolean begun;
 
     HeavyHitters(long windowMs, long nowMs) {
@@ -49,10 +56,13 @@ final class HeavyHitters {
     void add(int hash, long weight) {
         sketches[0].update(hash, weight);
         sketches[1].update(hash, weight);
+        samples[0]++;
+        samples[1]++;
     }
 
     private void begin(int index, long nowMs) {
         sketches[index].reset();
+        samples[index] = 0;
         startedMs[index] = nowMs;
     }
 
@@ -65,7 +75,8 @@ final class HeavyHitters {
         for (LongsSketch.Row row : sketch.getFrequentItems(threshold, ErrorType.NO_FALSE_NEGATIVES)) {
             hitters.add(new Hitter((int) row.getItem(), row.getEstimate()));
         }
-        Window window = new Window(nowMs - startedMs[older], sketch.getStreamLength(), hitters);
+        Window window = new Window(nowMs - startedMs[older], sketch.getStreamLength(), samples[older],
+                hitters);
         if (nowMs - startedMs[older] >= windowMs) {
             begin(older, nowMs);
         } else if (!begun && nowMs >= startedMs[1]) {

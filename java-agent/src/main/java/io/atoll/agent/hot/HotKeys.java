@@ -1,6 +1,7 @@
 package io.atoll.agent.hot;
 
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
@@ -15,6 +16,9 @@ import io.atoll.core.zone.ZoneSamples;
  * {@code share} of that, and at least {@code rate} a second. It gets {@code share of the key / (share × fair share)} peers,
  * rounded up, so that it puts no more than {@code share} of a fair share on each: 2 to the upstream's limit.
  *
+ * <p>A key that fewer than {@value #LEAST_SAMPLES} samples tell of is not hot: that may be chance. When all places are
+ * taken, the key least asked for gives its place up to one of more than twice its share.
+ *
  * <p>It gets more peers at once. It loses one when it has needed fewer without a break for {@code cool}, then the next
  * after another {@code cool}; the last two, or the place in a tier's set, once it has been below half of what made it hot
  * for as long. So no load moves faster when a key cools than one peer's part of it.
@@ -22,6 +26,7 @@ import io.atoll.core.zone.ZoneSamples;
  * <p>One thread; times are arguments, milliseconds.
  */
 public final class HotKeys {
+    static final int LEAST_SAMPLES = 12;
     private static final long NEVER = -1;
 
     /** A key that is hot. */
@@ -87,8 +92,9 @@ public final class HotKeys {
             for (HeavyHitters.Hitter hitter : window.hitters()) {
                 double share = (double) hitter.weight() / window.weight();
                 double rate = hitter.weight() * 1000.0 / ZoneSamples.WEIGHT / window.spanMs();
-                quiet.remove(hitter.hash());
-                heard(hitter.hash(), share, rate, threshold, limit, nowMs);
+                if (quiet.remove(hitter.hash()) != null || window.samplesOf(hitter) >= LEAST_SAMPLES) {
+                    heard(hitter.hash(), share, rate, threshold, limit, nowMs);
+                }
             }
             quiet.forEach((hash, key) -> heard(hash, 0, 0, threshold, limit, nowMs));
         }
@@ -100,7 +106,7 @@ public final class HotKeys {
         boolean hot = share > threshold && rate >= config.rate();
         boolean warm = share > threshold / 2 && rate >= config.rate() / 2;
         Key key = keys.get(hash);
-        if (key == null && hot && keys.size() < config.max()) {
+        if (key == null && hot && makeRoom(share)) {
             key = new Key(freeEntry(), wanted);
             keys.put(hash, key);
         }
@@ -122,6 +128,15 @@ public final class HotKeys {
                 keys.remove(hash);
             }
         }
+    }
+
+    private boolean makeRoom(double share) {
+        if (keys.size() < config.max()) {
+            return true;
+        }
+        Map.Entry<Integer, Key> least = Collections.min(keys.entrySet(),
+                Comparator.comparingDouble(entry -> entry.getValue().share));
+        return 2 * least.getValue().share < share && keys.remove(least.getKey()) != null;
     }
 
     private int freeEntry() {

@@ -215,6 +215,33 @@ class HotKeysTest {
     }
 
     @Test
+    void shouldMakeRoomForAKeyThatIsAskedForMuchMore() {
+        keys = new HotKeys(new HotKeysConfig(true, CONFIG.interval(), CONFIG.window(), 0.01, 0, CONFIG.cool(), 5), now);
+        for (int i = 0; i < 24; i++) {
+            for (int k = 0; k < 5; k++) {
+                for (int n = 0; n < 20 + k; n++) {
+                    keys.sample(k, ZoneSamples.WEIGHT);
+                }
+            }
+            round(i < 12 ? 0 : 0.9, 400, 10, 16);
+        }
+        assertEquals(Set.of(HOT, 1, 2, 3, 4), new HashSet<>(keys.all().stream().map(HotKeys.Hot::hash).toList()));
+    }
+
+    /** A thousand peers: a fair share is less than one sample in a window of a row that was overrun. */
+    @Test
+    void shouldNotTakeChanceForHeat() {
+        for (int i = 0; i < 40; i++) {
+            for (int n = 0; n < 256; n++) {
+                keys.sample(random.nextInt(3000), 40 * ZoneSamples.WEIGHT);
+            }
+            now += ROUND_MS;
+            keys.update(1000, 16, now);
+            assertTrue(keys.all().size() <= 2, () -> keys.all() + ", seed " + seed);
+        }
+    }
+
+    @Test
     void shouldGoOnWithTheSetOfTheAgentBefore() {
         keys.adopt(new HotSet(now + 5000, new int[] {1, HOT}, new int[] {0, 7}), now);
         assertEquals(7, replicas());

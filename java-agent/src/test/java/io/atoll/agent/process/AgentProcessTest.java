@@ -269,6 +269,8 @@ class AgentProcessTest {
         assertTrue(lines.stream().anyMatch(line -> line.matches("edge1 +caches +" + ZoneFixture.text(dead)
                 + " +down .*probe: connection refused")), this::output);
         assertEquals(0, exit(run("", "owner", "caches", "/x", "--api", "http://127.0.0.1:" + port)), this::output);
+        assertEquals(0, exit(run("", "hot", "--config", config.toString())), this::output);
+        assertTrue(output().lines().anyMatch(line -> line.matches("NODE +UPSTREAM +HASH +PEERS +SHARE +RATE *")), this::output);
         assertEquals(1, exit(run("", "undrain", "caches", "nobody:1", "--config", config.toString())));
         assertTrue(output().contains("No peer nobody:1 in upstream caches"), this::output);
         assertEquals(1, exit(run("", "peers", "--api", "http://127.0.0.1:1")));

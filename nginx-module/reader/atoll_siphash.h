@@ -1,7 +1,7 @@
 /*
  * SipHash-2-4 with 128 bits of output (Aumasson, Bernstein: SipHash, a fast short-input PRF, INDOCRYPT 2012; the longer output as in
  * the authors' reference implementation): the code of a step from node to node. About 400 instructions for a key of 40
- * bytes, where HMAC-SHA256 takes some 20,000 (docs/decisions/0005).
+ * bytes, where HMAC-SHA256 takes some 20,000 (docs/decisions/0008).
  *
  * Pure C11, no allocation. Thread-safe.
  */

@@ -165,12 +165,12 @@ class HandoverMemoryTest {
 
     @Test
     void shouldGoOnWithoutTheRingBeforeWhenTheZoneHasNoRoomForIt(Scene scene) {
-        Nginx nginx = pool(Nginx.in(scene, "nginx").workers(1), "size=1m", "", "a weight=30,b weight=30").start();
-        pool(nginx, "size=1m", "", "a weight=30,c weight=30").reload();
+        Nginx nginx = pool(Nginx.in(scene, "nginx").workers(1), "size=1m", "", "a weight=25,b weight=25").start();
+        pool(nginx, "size=1m", "", "a weight=25,c weight=25").reload();
         assertNoPrevious(nginx, "no room");
         assertEquals(1, nginx.count("atoll_handover: not from the owners before this change: the zone file"), nginx.errorLog());
         assertEquals(0, nginx.count("[emerg]"), nginx.errorLog());
-        pool(nginx, "size=4m", "", "a weight=30,d weight=30").reload();
+        pool(nginx, "size=4m", "", "a weight=25,d weight=25").reload();
         assertPrevious("ac", nginx, "with room, in a new file");
     }
 }

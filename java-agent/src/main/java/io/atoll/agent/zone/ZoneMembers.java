@@ -138,7 +138,7 @@ public final class ZoneMembers {
         }
         List<Member> wanted = Membership.apply(present, book.of(path, upstream.name()), book.resolved());
         if (!publisher.isInForce(upstream, wanted)) {
-            long epoch = publisher.publish(publisher.plan(upstream, wanted), nowMs);
+            long epoch = publisher.publish(publisher.plan(upstream, wanted, nowMs), nowMs);
             complaints.clear();
             LOG.info("{}: members of upstream {} published as epoch {}: {} in the table, {} removed", path, upstream.name(), epoch,
                     Membership.inTable(wanted).size(), wanted.stream().filter(Member::isRemoved).count());

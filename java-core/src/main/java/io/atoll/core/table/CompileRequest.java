@@ -58,7 +58,7 @@ public record CompileRequest(List<Upstream> upstreams) {
         int peers = 0;
         for (Upstream upstream : upstreams) {
             boolean maglev = upstream.method() == ZoneLayout.Method.MAGLEV;
-            points += maglev ? 2L * ZoneLayout.MAGLEV_ENTRIES : 0;
+            points += maglev ? (long) Table.RINGS * ZoneLayout.MAGLEV_ENTRIES : 0;
             for (Peer peer : upstream.peers()) {
                 points += maglev ? 0 : (long) Math.max(peer.weight(), 0) * ZoneLayout.POINTS_PER_WEIGHT;
                 peers++;

@@ -1,6 +1,7 @@
 package io.atoll.core.zone;
 
 import io.atoll.core.table.CompileRequest;
+import io.atoll.core.table.Handover;
 import io.atoll.core.table.Table;
 import io.atoll.core.table.TableCompiler;
 import io.atoll.core.zone.PublishException.Cause;
@@ -67,6 +68,8 @@ public final class TablePublisher {
         private final Set<Integer> fresh = new HashSet<>();
         private ByteBuffer table;
         private long configEpoch;
+        private List<Placed> previous = List.of();
+        private long handoverUntilMs;
         private int buffer;
         private long[] offset;
         private long capacity;
@@ -83,6 +86,9 @@ public final class TablePublisher {
             return table.limit();
         }
     }
+
+    /** A peer of a ring, and its slot. */
+    private record Placed(CompileRequest.Peer peer, int slot) {}
 
     private record Key(String server, String address, int ordinal) {
         static Key of(Peer peer) {
@@ -165,14 +171,73 @@ public final class TablePublisher {
      * @throws io.atoll.core.table.CompileException for members that make no table
      */
     public Plan plan(Upstream upstream, List<Member> wanted) {
-        Plan plan = new Plan(upstream, List.copyOf(wanted));
+        return plan(upstream, wanted, table(upstream), List.of(), 0);
+    }
+
+    /**
+     * As {@link #plan(Upstream, List)}, with the previous ring that {@link Handover#after} finds, if there is room for it.
+     *
+     * @param nowMs CLOCK_MONOTONIC, from which the handover counts
+     */
+    public Plan plan(Upstream upstream, List<Member> wanted, long nowMs) {
         Table active = table(upstream);
+        List<Placed> before = ring(upstream, active, ZoneLayout.Ring.PRIMARY);
+        List<Placed> older = ring(upstream, active, ZoneLayout.Ring.PREVIOUS);
+        List<CompileRequest.Peer> primary = Membership.inTable(wanted).stream().filter(member -> !member.isBackup())
+                .map(TablePublisher::peer).toList();
+        Handover.Previous previous = Handover.after(peers(before), new Handover.Previous(peers(older), active.handoverUntilMs()),
+                primary, nowMs, handoverMs(upstream));
+        if (previous.members().isEmpty()) {
+            return plan(upstream, wanted);
+        }
+        List<Placed> kept = previous.members().equals(peers(older)) ? older : before;
+        try {
+            return plan(upstream, wanted, active, kept, previous.untilMs());
+        } catch (PublishException e) {
+            if (e.why() != Cause.NO_ROOM) {
+                throw e;
+            }
+            return plan(upstream, wanted);
+        }
+    }
+
+    private Plan plan(Upstream upstream, List<Member> wanted, Table active, List<Placed> previous, long untilMs) {
+        Plan plan = new Plan(upstream, List.copyOf(wanted));
         plan.configEpoch = active.configEpoch();
+        plan.previous = previous;
+        plan.handoverUntilMs = untilMs;
         checkPoints(plan);
         compile(plan);
         placeSlots(plan, active);
         placeBuffer(plan);
         return plan;
+    }
+
+    /** The peers of a ring in the order of their places in the list; none when one of them has lost its slot. */
+    private List<Placed> ring(Upstream upstream, Table table, int ring) {
+        List<Integer> order = new ArrayList<>();
+        for (int i = 0; i < table.ringPeers(ring); i++) {
+            order.add(table.firstPeer(ring) + i);
+            if (zone.peer(table.slot(order.get(i))).filter(peer -> peer.upstream() == upstream.index()).isEmpty()) {
+                return List.of();
+            }
+        }
+        order.sort(Comparator.comparing(table::source));
+        List<Placed> placed = new ArrayList<>();
+        for (int i : order) {
+            placed.add(new Placed(new CompileRequest.Peer(member(upstream, table.slot(i)).server(), table.weight(i), table.maxConns(i),
+                    table.maxFails(i), table.failTimeoutMs(i), table.flags(i) & PeerFlag.DOWN | PeerFlag.PREVIOUS), table.slot(i)));
+        }
+        return placed;
+    }
+
+    private static List<CompileRequest.Peer> peers(List<Placed> placed) {
+        return placed.stream().map(Placed::peer).toList();
+    }
+
+    private long handoverMs(Upstream upstream) {
+        int ms = memory.plainInt(zone.upstreamRecord(upstream.index()) + UpstreamRecord.HANDOVER_MS);
+        return ms < 0 || ms > Handover.LIMIT_MS ? 0 : ms;
     }
 
     /** Refuses weights whose points could not be held, before they are worked out. Those of a Maglev table are few. */
@@ -193,12 +258,15 @@ public final class TablePublisher {
         }
     }
 
+    private static CompileRequest.Peer peer(Member member) {
+        return new CompileRequest.Peer(member.server(), member.weight(), member.maxConns(), member.maxFails(),
+                member.failTimeoutMs(), member.flags());
+    }
+
     private static void compile(Plan plan) {
         List<CompileRequest.Peer> peers = new ArrayList<>();
-        for (Member member : plan.wanted) {
-            peers.add(new CompileRequest.Peer(member.server(), member.weight(), member.maxConns(), member.maxFails(),
-                    member.failTimeoutMs(), member.flags()));
-        }
+        plan.wanted.forEach(member -> peers.add(peer(member)));
+        peers.addAll(peers(plan.previous));
         ByteBuffer region = new CompileRequest(List.of(new CompileRequest.Upstream(plan.upstream.name(), peers,
                 plan.upstream.method()))).region();
         TableCompiler.compile(region);
@@ -387,6 +455,7 @@ public final class TablePublisher {
             setLong(state + PeerStateRecord.REASON + reason * Long.BYTES, 0);
         }
         setLong(state + PeerStateRecord.RAMP_START_MS, 0);
+        setLong(state + PeerStateRecord.CHANGED_MS, 0);
         setLong(state + PeerStateRecord.ACCESSED_MS, 0);
         setLong(state + PeerStateRecord.CHECKED_MS, 0);
         setInt(state + PeerStateRecord.FAILS, 0);
@@ -444,9 +513,12 @@ public final class TablePublisher {
         ByteBuffer head = ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN);
         head.putLong(TableRecord.CONFIG_EPOCH, plan.configEpoch);
         int peers = (int) head.getLong(TableRecord.PEERS_OFFSET);
-        for (int i = 0; i < head.getInt(TableRecord.PEER_COUNT); i++) {
+        head.putLong(TableRecord.HANDOVER_UNTIL_MS, plan.handoverUntilMs);
+        for (int i = 0; i < head.getInt(TableRecord.PEER_COUNT) + plan.previous.size(); i++) {
             int peer = peers + i * TablePeerRecord.SIZE;
-            head.putInt(peer + TablePeerRecord.SLOT, plan.slots[head.getInt(peer + TablePeerRecord.SOURCE)]);
+            int source = head.getInt(peer + TablePeerRecord.SOURCE);
+            head.putInt(peer + TablePeerRecord.SLOT, source < plan.slots.length ? plan.slots[source]
+                    : plan.previous.get(source - plan.slots.length).slot());
         }
         setLong(at + TableRecord.SEQUENCE, 0);
         VarHandle.releaseFence();

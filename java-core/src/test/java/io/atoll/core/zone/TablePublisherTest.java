@@ -226,11 +226,19 @@ class TablePublisherTest {
 
     /** Server of each point. */
     private Map<Integer, String> owners() {
+        return owners(ZoneLayout.Ring.PRIMARY);
+    }
+
+    private Map<Integer, String> previousOwners() {
+        return owners(ZoneLayout.Ring.PREVIOUS);
+    }
+
+    private Map<Integer, String> owners(int ring) {
         Table table = zone.table(0).table();
         Map<Integer, String> owners = new HashMap<>();
-        for (int i = 0; i < table.pointCount(0); i++) {
-            owners.put(table.pointHash(0, i),
-                    zone.peer(table.slot(table.groupFirstPeer(table.pointGroup(0, i)))).orElseThrow().server());
+        for (int i = 0; i < table.pointCount(ring); i++) {
+            owners.put(table.pointHash(ring, i),
+                    zone.peer(table.slot(table.groupFirstPeer(table.pointGroup(ring, i)))).orElseThrow().server());
         }
         return owners;
     }
@@ -247,6 +255,44 @@ class TablePublisherTest {
         Table table = zone.table(0).table();
         return IntStream.range(0, table.peerCount()).mapToObj(i -> zone.peer(table.slot(i)).orElseThrow())
                 .filter(peer -> peer.server().equals(server)).map(io.atoll.core.zone.Peer::address).toList();
+    }
+
+    @Test
+    void shouldKeepTheRingBeforeTheFirstChangeForTheHandover() {
+        declare(new Peer("a:80"), new Peer("b:80"));
+        image.bytes().putInt(image.upstream(0) + ZoneLayout.UpstreamRecord.HANDOVER_MS, 10_000);
+        Map<Integer, String> before = owners();
+        change(added("c:80", 1));
+        publishAt(NOW);
+        assertEquals(before, previousOwners());
+        assertEquals(NOW + 10_000, zone.table(0).table().handoverUntilMs());
+        assertEquals(Map.of("a:80", 1, "b:80", 1, "c:80", 1), inForce());
+
+        change(MemberChange.removed("a:80"));
+        publishAt(NOW + 5_000);
+        assertEquals(before, previousOwners(), "of two changes within the time, the ring before the first");
+        assertEquals(NOW + 15_000, zone.table(0).table().handoverUntilMs());
+
+        Map<Integer, String> between = owners();
+        change(added("d:80", 1));
+        publishAt(NOW + 20_000);
+        assertEquals(between, previousOwners(), "the time is over: the ring before this change");
+
+        changes.remove("d:80");
+        publishAt(NOW + 21_000);
+        assertEquals(Map.of("b:80", 1, "c:80", 1), inForce());
+        image.bytes().putInt(image.upstream(0) + ZoneLayout.UpstreamRecord.HANDOVER_MS, 0);
+        change(added("e:80", 1));
+        publishAt(NOW + 22_000);
+        assertEquals(Map.of(), previousOwners(), "handover is off");
+    }
+
+    private void publishAt(long nowMs) {
+        TablePublisher publisher = new TablePublisher(zone);
+        Upstream upstream = zone.upstreams().get(0);
+        List<Member> wanted = Membership.apply(publisher.members(upstream), changes.values());
+        publisher.publish(publisher.plan(upstream, wanted, nowMs), nowMs);
+        assertTrue(publisher.isInForce(upstream, Membership.apply(publisher.members(upstream), changes.values())));
     }
 
     @Test

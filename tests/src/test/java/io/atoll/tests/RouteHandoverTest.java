@@ -163,6 +163,25 @@ class RouteHandoverTest {
     }
 
     @Test
+    void shouldFetchNothingAnewWhenANodeIsAddedAndAnotherRemovedAtRunTime(Scene scene) throws IOException {
+        Stage stage = Stage.open(scene, 4, "10m timeout=2s");
+        stage.start(1, 2, 3);
+        Agent agent = Agent.start(scene, IntStream.rangeClosed(1, 3).mapToObj(number -> stage.edge(number).nginx()).toList());
+        stage.fetch("/r/", 1, 2, 3);
+
+        stage.member(4, 1, 2, 3, 4).start();
+        agent.add("edges", stage.edge(4).server(), 1);
+        int added = stage.fetch("/r/", 1, 2, 3, 4);
+        long filled = stage.fills();
+        agent.remove("edges", stage.edge(2).server());
+        int removed = stage.fetch("/r/", 1, 3);
+        Scene.print("of %d objects fetched anew: %d when an edge was added without a reload, %d when another was removed", OBJECTS,
+                added, removed);
+        assertTrue(added + removed <= OBJECTS / 1000, added + " + " + removed);
+        assertTrue(filled > OBJECTS / 8, filled + " fills");
+    }
+
+    @Test
     void shouldFindAtItsStandInsWhatCameWhileItWasAway(Scene scene) throws IOException {
         Stage stage = Stage.open(scene, 3, "10m timeout=2s");
         stage.start(1, 2, 3);

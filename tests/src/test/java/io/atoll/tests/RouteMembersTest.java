@@ -79,7 +79,7 @@ class RouteMembersTest {
             Upstream edges = zone.upstreams().stream().filter(upstream -> upstream.name().equals("edges")).findFirst().orElseThrow();
             TablePublisher publisher = new TablePublisher(zone);
             publisher.publish(publisher.plan(edges, Membership.apply(publisher.members(edges), List.of(new MemberChange(
-                    MemberChange.Kind.ADDED, server, 1, 0, 1, 10_000, false, List.of(address))))), ZoneFile.nowMs());
+                    MemberChange.Kind.ADDED, server, 1, 0, 1, 10_000, false, List.of(address)))), ZoneFile.nowMs()), ZoneFile.nowMs());
         }
     }
 }

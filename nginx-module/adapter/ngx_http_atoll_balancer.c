@@ -272,7 +272,7 @@ ngx_http_atoll_is_routed(ngx_http_request_t *r)
 {
     ngx_http_atoll_ctx_t  *ctx = ngx_http_get_module_ctx(r, ngx_http_atoll_module);
 
-    return ctx->plan != NULL;
+    return ctx && ctx->plan;
 }
 
 

@@ -76,6 +76,16 @@ public final class Backend implements AutoCloseable {
         };
     }
 
+    /** HTTP/1.1 that keeps its connections, and ends each when a second request has come over it: what a reload looks like. */
+    public static Protocol httpOnceKept() {
+        return (in, out) -> {
+            readHead(in);
+            out.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok".getBytes(StandardCharsets.US_ASCII));
+            out.flush();
+            readHead(in);
+        };
+    }
+
     /** FastCGI responder (one request a connection): answers its name. */
     public static Protocol fastcgi(String name) {
         return (in, out) -> {

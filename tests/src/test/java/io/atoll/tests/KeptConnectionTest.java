@@ -1,0 +1,50 @@
+package io.atoll.tests;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
+
+import io.atoll.core.zone.ZoneLayout.Reason;
+import io.atoll.tests.harness.Backend;
+import io.atoll.tests.harness.Front;
+import io.atoll.tests.harness.Http;
+import io.atoll.tests.harness.Load;
+import io.atoll.tests.harness.Nginx;
+import io.atoll.tests.harness.Scene;
+import io.atoll.tests.harness.SceneExtension;
+import io.atoll.tests.harness.ZoneFile;
+import java.io.IOException;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
+
+/** Connections that nginx keeps to peers, and that a peer ends: what is found out only by the request that is sent over one. */
+@ExtendWith(SceneExtension.class)
+class KeptConnectionTest {
+    @Test
+    void shouldTakeAnEndedConnectionForNoFailureOfItsPeer(Scene scene) throws IOException {
+        String servers = "";
+        for (int i = 1; i <= 2; i++) {
+            Backend.start(scene, scene.address(i), 8000, Backend.httpOnceKept());
+            servers += "    server " + scene.address(i) + ":8000 max_fails=1 fail_timeout=60s;\n";
+        }
+        Nginx front = Nginx.in(scene, "front").workers(1);
+        front.atoll(Front.http(front, servers, "")).start();
+
+        List<String> first = tries(front, "/atoll/o/1");
+        List<String> again = tries(front, "/atoll/o/1");
+        assertEquals(List.of(first.get(0), first.get(0)), again, "the same peer, over another connection");
+        assertFalse(new ZoneFile(front.zone()).stands(Front.ATOLL, first.get(0), Reason.PASSIVE), "nothing stands against it");
+
+        List<String> stock = tries(front, "/stock/o/1");
+        List<String> stockAgain = tries(front, "/stock/o/1");
+        assertEquals(2, stockAgain.size());
+        assertNotEquals(stock.get(0), stockAgain.get(1), "stock goes on to another peer");
+    }
+
+    private static List<String> tries(Nginx front, String target) throws IOException {
+        Http.Response response = Http.get(front.address(), target);
+        assertEquals(200, response.status());
+        return Load.upstreams(response);
+    }
+}

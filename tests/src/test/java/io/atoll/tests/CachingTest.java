@@ -46,7 +46,7 @@ class CachingTest {
     private static final int THREADS = 64;
     /** Headers of the connection and of the moment, and those that Atoll adds as documented. */
     private static final List<String> OWN = List.of("connection", "keep-alive", "date", "cache-status", "cdn-loop", "atoll-step",
-            "atoll-generation");
+            "atoll-generation", "x-accel-expires");
 
     /** What each location has beside what docs/route.md says. */
     private static final Map<String, String> LOCATIONS = new LinkedHashMap<>();
@@ -150,8 +150,8 @@ class CachingTest {
                     if ($http_x_who) { return 200 $atoll_owner_edges; }
                     """, "include " + Dist.ROOT.resolve("conf-examples/atoll_params") + ";", "cdn") + """
                     atoll_secret %s;
-                    upstream edges { atoll $host$uri$is_args$args; %s }
-                    upstream edges_slices { atoll $host$uri$is_args$args$slice_range; %s }
+                    upstream edges { atoll $host$uri$is_args$args; atoll_handover 0; %s }
+                    upstream edges_slices { atoll $host$uri$is_args$args$slice_range; atoll_handover 0; %s }
                     upstream origin { server %s; }
                     upstream cdn { atoll_route edges origin; }
                     upstream cdn_slices { atoll_route edges_slices origin; }

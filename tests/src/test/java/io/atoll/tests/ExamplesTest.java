@@ -289,9 +289,7 @@ class ExamplesTest {
             assertEquals(owner, second.header("Cache-Status").endsWith("; hit"), second.header("Cache-Status"));
             seen.add(from);
         }
-        Set<String> all = new HashSet<>(above);
-        all.addAll(beside);
-        assertEquals(all, seen);
+        assertTrue(seen.containsAll(beside), seen + " has not all of " + beside);
     }
 
     @Test

@@ -166,10 +166,10 @@ class RouteHandoverTest {
     void shouldFetchNothingAnewWhenANodeIsAddedAndAnotherRemovedAtRunTime(Scene scene) throws IOException {
         Stage stage = Stage.open(scene, 4, "10m timeout=2s");
         stage.start(1, 2, 3);
-        Agent agent = Agent.start(scene, IntStream.rangeClosed(1, 3).mapToObj(number -> stage.edge(number).nginx()).toList());
+        stage.member(4, 1, 2, 3, 4).start();
+        Agent agent = Agent.start(scene, stage.mesh().edges().stream().map(Node::nginx).toList());
         stage.fetch("/r/", 1, 2, 3);
 
-        stage.member(4, 1, 2, 3, 4).start();
         agent.add("edges", stage.edge(4).server(), 1);
         int added = stage.fetch("/r/", 1, 2, 3, 4);
         long filled = stage.fills();

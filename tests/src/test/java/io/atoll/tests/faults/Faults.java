@@ -44,7 +44,7 @@ public final class Faults {
         new AgentBuilder.Default()
                 .disableClassFormatChanges()
                 .with(AgentBuilder.RedefinitionStrategy.RETRANSFORMATION)
-                .type(ElementMatchers.named("io.atoll.agent.store.AdminJournal"))
+                .type(ElementMatchers.named("io.atoll.agent.store.JournalFile"))
                 .transform((builder, type, loader, module, domain) -> builder
                         .visit(Advice.to(FullDisk.class).on(ElementMatchers.named("write"))))
                 .type(ElementMatchers.named("io.atoll.agent.zone.ZoneAgent"))

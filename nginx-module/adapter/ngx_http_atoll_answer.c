@@ -73,9 +73,9 @@ ngx_http_atoll_set_limits(ngx_http_atoll_plan_t *plan)
 }
 
 
-/* Whether the node that answered was told so itself, or has it stored: the last member of Cache-Status is its own. */
-static ngx_uint_t
-ngx_http_atoll_is_passed_on(ngx_http_upstream_t *u)
+/* What the node that answered says of itself: the last member of Cache-Status, from its parameters on. */
+static ngx_str_t
+ngx_http_atoll_own_status(ngx_http_upstream_t *u)
 {
     u_char           *p, *last;
     ngx_str_t         value = ngx_null_string;
@@ -87,16 +87,33 @@ ngx_http_atoll_is_passed_on(ngx_http_upstream_t *u)
         value = header->value;
     }
 
-    if (value.len == 0) {
-        return 0;
-    }
-
     last = value.data + value.len;
 
     for (p = last; p > value.data && p[-1] != '"'; p--) { /* void */ }
 
-    return ngx_strlcasestrn(p, last, (u_char *) "; hit", sizeof("; hit") - 2) != NULL
-           || ngx_strlcasestrn(p, last, (u_char *) "; fwd-status=", sizeof("; fwd-status=") - 2) != NULL;
+    value.data = p;
+    value.len = last - p;
+
+    return value;
+}
+
+
+static ngx_uint_t
+ngx_http_atoll_is_hit(ngx_str_t *status)
+{
+    return status->len && ngx_strlcasestrn(status->data, status->data + status->len, (u_char *) "; hit", sizeof("; hit") - 2) != NULL;
+}
+
+
+/* Whether the node that answered was told so itself, or has it stored. */
+static ngx_uint_t
+ngx_http_atoll_is_passed_on(ngx_http_upstream_t *u)
+{
+    ngx_str_t  status = ngx_http_atoll_own_status(u);
+
+    return ngx_http_atoll_is_hit(&status)
+           || (status.len && ngx_strlcasestrn(status.data, status.data + status.len, (u_char *) "; fwd-status=",
+                                              sizeof("; fwd-status=") - 2) != NULL);
 }
 
 
@@ -104,6 +121,7 @@ static ngx_int_t
 ngx_http_atoll_process_header(ngx_http_request_t *r)
 {
     ngx_int_t               rc;
+    ngx_str_t               status;
     ngx_http_upstream_t    *u = r->upstream;
     ngx_http_atoll_plan_t  *plan = u->peer.data;
 
@@ -115,9 +133,15 @@ ngx_http_atoll_process_header(ngx_http_request_t *r)
         u->process_header = ngx_http_atoll_process_header;
     }
 
-    if (rc == NGX_OK && plan->kind == NGX_HTTP_ATOLL_FILL && u->headers_in.status_n < NGX_HTTP_BAD_REQUEST) {
-        /* the body may take its time */
-        ngx_http_atoll_set_limits(plan);
+    if (rc == NGX_OK && plan->kind == NGX_HTTP_ATOLL_FILL) {
+
+        status = ngx_http_atoll_own_status(u);
+        ngx_http_atoll_count_fill(plan, status.len == 0 || ngx_http_atoll_is_hit(&status));
+
+        if (u->headers_in.status_n < NGX_HTTP_BAD_REQUEST) {
+            /* the body may take its time */
+            ngx_http_atoll_set_limits(plan);
+        }
     }
 
     if (rc != NGX_OK || r->cached || plan->tier >= plan->route->origin || u->headers_in.status_n < NGX_HTTP_BAD_REQUEST) {

@@ -70,6 +70,7 @@ ngx_http_atoll_init_balancers(ngx_http_atoll_main_conf_t *amcf)
 
         balancer = &ascfp[i]->balancer;
         ngx_memzero(balancer, sizeof(atoll_balancer_t));
+        ngx_http_atoll_init_fill(ascfp[i]);
 
         index = atoll_zone_find_upstream(&amcf->writer.zone, ascfp[i]->upstream->host.data, ascfp[i]->upstream->host.len);
 

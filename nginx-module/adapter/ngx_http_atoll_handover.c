@@ -19,6 +19,46 @@
 
 
 /*
+ * A node that was just started asks the next one along the ring, which knows the keys of a node that joins, and nothing when the
+ * whole mesh was started. So it goes on as long as one in NGX_HTTP_ATOLL_FILL_WORTH finds something, and else looks
+ * again each NGX_HTTP_ATOLL_FILL_WORTH misses.
+ */
+#define NGX_HTTP_ATOLL_FILL_CREDIT  64
+#define NGX_HTTP_ATOLL_FILL_WORTH   16
+
+
+/* A worker's start. */
+void
+ngx_http_atoll_init_fill(ngx_http_atoll_srv_conf_t *ascf)
+{
+    ascf->fill_credit = NGX_HTTP_ATOLL_FILL_CREDIT;
+    ascf->fill_skipped = 0;
+}
+
+
+/* What came of a fill: hit when the previous owner had a copy. */
+void
+ngx_http_atoll_count_fill(ngx_http_atoll_plan_t *plan, ngx_uint_t hit)
+{
+    ngx_int_t  *credit = &plan->self->fill_credit;
+
+    *credit = hit ? ngx_min(*credit + NGX_HTTP_ATOLL_FILL_WORTH, NGX_HTTP_ATOLL_FILL_CREDIT) : ngx_max(*credit - 1, 0);
+}
+
+
+#if (NGX_HTTP_CACHE)
+
+static ngx_uint_t
+ngx_http_atoll_is_worth_it(ngx_http_atoll_srv_conf_t *self)
+{
+    return !self->balancer.handover_blind || self->fill_credit > 0
+           || ++self->fill_skipped % NGX_HTTP_ATOLL_FILL_WORTH == 0;
+}
+
+#endif
+
+
+/*
  * Before the step is written: turns a plan of an owner that misses to the previous owner, when there is one. A copy that is
  * only too old is revalidated above: the previous owner's is not younger.
  */
@@ -38,7 +78,7 @@ ngx_http_atoll_consider_fill(ngx_http_atoll_plan_t *plan)
     plan->previous = atoll_previous_owner(&plan->self->balancer, plan->hash, ngx_current_msec, (char *) plan->self->self.data,
                                           plan->self->self.len, plan->received_kind == NGX_HTTP_ATOLL_RETURNED);
 
-    if (plan->previous) {
+    if (plan->previous && ngx_http_atoll_is_worth_it(plan->self)) {
         plan->kind = NGX_HTTP_ATOLL_FILL;
         plan->tier = plan->self_tier;
 

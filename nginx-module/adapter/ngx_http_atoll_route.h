@@ -98,6 +98,8 @@ ngx_int_t ngx_http_atoll_bypass_variable(ngx_http_request_t *r, ngx_http_variabl
 /* ngx_http_atoll_answer.c */
 ngx_int_t ngx_http_atoll_watch_answer(ngx_http_atoll_plan_t *plan);
 /* ngx_http_atoll_handover.c */
+void ngx_http_atoll_init_fill(ngx_http_atoll_srv_conf_t *ascf);
+void ngx_http_atoll_count_fill(ngx_http_atoll_plan_t *plan, ngx_uint_t hit);
 void ngx_http_atoll_consider_fill(ngx_http_atoll_plan_t *plan);
 void ngx_http_atoll_limit_fill(ngx_http_atoll_plan_t *plan, ngx_http_upstream_conf_t *conf);
 

@@ -68,6 +68,7 @@ typedef struct {
     uint32_t             slow_start_ms;  /* of the upstream when table was taken */
     uint32_t             panic_percent;
     uint32_t             handover_ms;
+    int                  handover_blind; /* see atoll_previous_owner */
     int                  guard;          /* mass failure: only admin, down and max_conns count */
     uint64_t             guard_checked_ms; /* when the guard was last worked out; 0: not for this table */
     uint32_t             replicas;       /* peers of a hot key at most */

@@ -11,7 +11,7 @@
 
 /* One question. */
 typedef struct {
-    const atoll_balancer_t  *balancer;    /* with a usable table */
+    atoll_balancer_t        *balancer;    /* with a usable table */
     uint32_t                 hash;
     uint64_t                 now;
     const char              *self;
@@ -31,7 +31,8 @@ typedef struct {
 static const atoll_peer_t *previous_ring_owner(handover_t *handover);
 static const atoll_peer_t *present_ring_owner(handover_t *handover);
 static const atoll_peer_t *next_along(handover_t *handover, handover_step_t *step);
-static int has_come(const handover_t *handover, const handover_step_t *step);
+static uint64_t started_ms(const handover_t *handover);
+static int has_changed(const handover_t *handover, const handover_step_t *step);
 static handover_step_t first_step(const handover_t *handover, unsigned ring);
 static int next_group(handover_t *handover, handover_step_t *step);
 static int is_down(const handover_t *handover, const handover_step_t *step);
@@ -57,6 +58,7 @@ atoll_previous_owner(atoll_balancer_t *balancer, uint32_t hash, uint64_t now_ms,
         return NULL;
     }
 
+    balancer->handover_blind = 0;
     peer = previous_ring_owner(&handover);
 
     if (peer == NULL) {
@@ -70,7 +72,7 @@ atoll_previous_owner(atoll_balancer_t *balancer, uint32_t hash, uint64_t now_ms,
 int
 atoll_has_returned(const atoll_balancer_t *balancer, const atoll_peer_t *peer, uint64_t now_ms)
 {
-    handover_t                        handover = { .balancer = balancer, .now = now_ms };
+    handover_t                        handover = { .balancer = (atoll_balancer_t *) balancer, .now = now_ms };
     const atoll_peer_state_record_t  *state = &balancer->zone->states[peer->slot];
 
     return is_recent(&handover, atoll_relaxed(state->changed_ms)) && !is_withdrawn(&handover, peer)
@@ -112,7 +114,10 @@ present_ring_owner(handover_t *handover)
         return whom_to_ask(handover, &step, was_just_withdrawn);
     }
 
-    return has_come(handover, &step) ? next_along(handover, &step) : NULL;
+    handover->balancer->handover_blind = !handover->returned && !has_changed(handover, &step);
+
+    return handover->returned || !handover->balancer->handover_blind || is_recent(handover, started_ms(handover))
+           ? next_along(handover, &step) : NULL;
 }
 
 
@@ -130,21 +135,23 @@ next_along(handover_t *handover, handover_step_t *step)
 }
 
 
-/* Self, whose group this is, joined or came back a short while ago. */
-static int
-has_come(const handover_t *handover, const handover_step_t *step)
+static uint64_t
+started_ms(const handover_t *handover)
 {
-    const atoll_zone_t               *zone = handover->balancer->zone;
+    return atoll_relaxed(handover->balancer->zone->header->started_ms);
+}
+
+
+/* Self, whose group this is, was taken back to traffic a short while ago. */
+static int
+has_changed(const handover_t *handover, const handover_step_t *step)
+{
     const atoll_peer_t               *peer;
     const atoll_peer_state_record_t  *state;
 
-    if (handover->returned || is_recent(handover, atoll_relaxed(zone->header->started_ms))) {
-        return 1;
-    }
-
     for (uint32_t i = step->first; i < step->first + step->count; i++) {
         peer = handover->balancer->peers[i];
-        state = &zone->states[peer->slot];
+        state = &handover->balancer->zone->states[peer->slot];
 
         if (is_recent(handover, atoll_relaxed(state->changed_ms)) && atoll_peer_is_present(peer, state)) {
             return 1;

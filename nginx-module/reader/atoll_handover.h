@@ -25,6 +25,7 @@
  * now_ms, nor is its avoid_until_ms. Of several addresses of a name the first that can.
  *
  * Looks at up to 32 points in all. NULL too when handover_ms is 0, no table is usable, or the table changes meanwhile.
+ * Sets balancer->handover_blind: the answer, of c, has no better reason than that nginx was started, as a whole mesh may be.
  * The answer belongs to the balancer and lives as long as it; hand it to atoll_give at once or not at all.
  */
 const atoll_peer_t *atoll_previous_owner(atoll_balancer_t *balancer, uint32_t hash, uint64_t now_ms, const char *self,

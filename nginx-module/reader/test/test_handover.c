@@ -423,12 +423,16 @@ shouldNameTheNextAlongTheRingForANodeThatCame(void)
 
         fixture.zone.header->started_ms = T - HANDOVER + 1;
         CHECK(ask(hash, "a", T, 0) == others[1]);
+        CHECK_EQUAL(1, balancer.handover_blind);
+        CHECK(ask(hash, "a", T, 1) == others[1]);
+        CHECK_EQUAL(0, balancer.handover_blind);
         fixture.zone.header->started_ms = T - HANDOVER;
         CHECK_ASKED(NULL, hash, "a");
         fixture.zone.header->started_ms = 0;
 
         state(0)->changed_ms = T - HANDOVER + 1;
         CHECK(ask(hash, "a", T, 0) == others[1]);
+        CHECK_EQUAL(0, balancer.handover_blind);
         state(0)->changed_ms = T - HANDOVER;
         CHECK_ASKED(NULL, hash, "a");
         state(0)->changed_ms = 0;

@@ -201,6 +201,16 @@ class RouteHandoverTest {
     }
 
     @Test
+    void shouldStopAskingInVainWhenAWholeMeshWasStarted(Scene scene) throws IOException {
+        Stage stage = Stage.open(scene, 3, "10m timeout=2s");
+        stage.start(1, 2, 3);
+        int fetched = stage.fetch("/r/", 1, 2, 3) + stage.fetch("/r/more/", 1, 2, 3);
+        Scene.print("%d objects through 3 edges that were just started: %d asked for sideways", 2 * OBJECTS, stage.fills());
+        assertEquals(2 * OBJECTS, fetched);
+        assertTrue(stage.fills() > 0 && stage.fills() < OBJECTS, stage.fills() + " fills");
+    }
+
+    @Test
     void shouldGoUpWhenThePreviousOwnerIsDeadOrSlow(Scene scene) throws IOException {
         Stage stage = Stage.open(scene, 3, "10m timeout=300ms");
         stage.start(1, 2, 3);

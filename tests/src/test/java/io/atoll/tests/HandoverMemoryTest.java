@@ -19,6 +19,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
+import java.util.function.Predicate;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.junit.jupiter.api.Test;
@@ -93,11 +94,16 @@ class HandoverMemoryTest {
     }
 
     private static void assertPrevious(String expected, Nginx nginx, String what) {
-        assertEquals(List.of(expected.split("(?!^)")), handover(nginx).previous(), what);
+        await(what, nginx, handover -> handover.previous().equals(List.of(expected.split("(?!^)"))));
     }
 
     private static void assertNoPrevious(Nginx nginx, String what) {
-        assertEquals(new Handover(0, List.of()), handover(nginx), what);
+        await(what, nginx, new Handover(0, List.of())::equals);
+    }
+
+    /** A worker of before may answer once more after a reload. */
+    private static void await(String what, Nginx nginx, Predicate<Handover> holds) {
+        Await.until(what, FAR, () -> holds.test(handover(nginx)));
     }
 
     private static ZoneFile.Peer slotOf(ZoneFile zone, Nginx nginx, char letter) {

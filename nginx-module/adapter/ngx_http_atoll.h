@@ -3,6 +3,7 @@
  *
  *   ngx_http_atoll_module.c    the module: life of a configuration and of a worker
  *   ngx_http_atoll_conf.c      directives
+ *   ngx_http_atoll_probe.c     the directive atoll_probe
  *   ngx_http_atoll_publish.c   from parsed upstreams to a compiled, prepared, committed zone (master)
  *   ngx_http_atoll_balancer.c  peer.init, get, free (worker)
  *   ngx_http_atoll_route.c     atoll_route: tiers
@@ -153,6 +154,15 @@ void *ngx_http_atoll_create_srv_conf(ngx_conf_t *cf);
 void *ngx_http_atoll_create_loc_conf(ngx_conf_t *cf);
 char *ngx_http_atoll_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child);
 ngx_int_t ngx_http_atoll_check_upstreams(ngx_conf_t *cf);
+
+/* Says that value is not what its directive takes; returns NGX_CONF_ERROR. */
+char *ngx_http_atoll_invalid(ngx_conf_t *cf, ngx_str_t *value, const char *expected);
+
+/* Whether value is "name=..."; the rest goes to *rest. */
+ngx_uint_t ngx_http_atoll_option(ngx_str_t *value, const char *name, ngx_str_t *rest);
+
+/* ngx_http_atoll_probe.c */
+char *ngx_http_atoll_probe(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
 /* ngx_http_atoll_publish.c */
 ngx_int_t ngx_http_atoll_prepare(ngx_conf_t *cf, ngx_http_atoll_main_conf_t *amcf);

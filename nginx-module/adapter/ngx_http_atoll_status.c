@@ -5,6 +5,7 @@
 
 static ngx_int_t ngx_http_atoll_status_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_atoll_send_json(ngx_http_request_t *r, ngx_buf_t *b);
+static u_char *ngx_http_atoll_status_rows(u_char *p, u_char *end, const atoll_zone_t *zone);
 static u_char *ngx_http_atoll_status_disks(u_char *p, u_char *end, ngx_http_atoll_main_conf_t *amcf, ngx_log_t *log);
 static u_char *ngx_http_atoll_status_upstream(u_char *p, u_char *end, ngx_http_atoll_main_conf_t *amcf,
     ngx_http_atoll_srv_conf_t *ascf);
@@ -104,10 +105,12 @@ ngx_http_atoll_status_handler(ngx_http_request_t *r)
 
         p = ngx_slprintf(p, end, "{\"path\":");
         p = ngx_http_atoll_json_string(p, end, amcf->zone_path.data, amcf->zone_path.len);
-        p = ngx_slprintf(p, end, ",\"size\":%uz,\"layout\":\"%s\",\"epoch\":%uL,\"config_epoch\":%uL,\"replaced\":%s},\"agent\":",
+        p = ngx_slprintf(p, end, ",\"size\":%uz,\"layout\":\"%s\",\"epoch\":%uL,\"config_epoch\":%uL,\"replaced\":%s",
                          zone->length, ATOLL_LAYOUT_VERSION_TEXT,
                          atomic_load_explicit(&zone->header->epoch, memory_order_relaxed), amcf->writer.config_epoch,
                          atomic_load_explicit(&zone->header->replaced, memory_order_relaxed) ? "true" : "false");
+        p = ngx_http_atoll_status_rows(p, end, zone);
+        p = ngx_slprintf(p, end, "},\"agent\":");
 
         if (heartbeat && heartbeat <= ngx_current_msec) {
             p = ngx_slprintf(p, end, "{\"pid\":%uL,\"heartbeat_age_ms\":%uL}",
@@ -164,6 +167,27 @@ ngx_http_atoll_send_json(ngx_http_request_t *r, ngx_buf_t *b)
     out.next = NULL;
 
     return ngx_http_output_filter(r, &out);
+}
+
+
+static u_char *
+ngx_http_atoll_status_rows(u_char *p, u_char *end, const atoll_zone_t *zone)
+{
+    uint64_t                   torn, rejected, fallbacks;
+    ngx_uint_t                 i;
+    const atoll_row_record_t  *row;
+
+    torn = rejected = fallbacks = 0;
+
+    for (i = 0; i < zone->row_count; i++) {
+        row = atoll_zone_row(zone, i).head;
+
+        torn += atomic_load_explicit(&row->torn, memory_order_relaxed);
+        rejected += atomic_load_explicit(&row->rejected, memory_order_relaxed);
+        fallbacks += atomic_load_explicit(&row->fallbacks, memory_order_relaxed);
+    }
+
+    return ngx_slprintf(p, end, ",\"torn\":%uL,\"rejected\":%uL,\"fallbacks\":%uL", torn, rejected, fallbacks);
 }
 
 

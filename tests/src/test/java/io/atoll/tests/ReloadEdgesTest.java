@@ -4,9 +4,11 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import io.atoll.core.zone.ZoneLayout.HeaderRecord;
 import io.atoll.core.zone.ZoneLayout.UpstreamRecord;
 import io.atoll.core.zone.ZoneLayout.UpstreamState;
+import io.atoll.tests.harness.Agent;
 import io.atoll.tests.harness.Await;
 import io.atoll.tests.harness.Front;
 import io.atoll.tests.harness.Gdb;
@@ -65,6 +67,9 @@ class ReloadEdgesTest {
         ask(front);
         assertEquals(1, front.count(said), front.errorLog());
         assertTrue(zone.fallbacks() > 0, "stock round robin serves");
+        JsonNode told = Agent.json(Http.get(front.address(), "/status")).path("zone");
+        assertEquals(zone.fallbacks(), told.path("fallbacks").asLong(), told.toString());
+        assertTrue(told.path("torn").asLong() > 0 && told.path("rejected").isNumber(), told.toString());
         front.reload();
         long before = zone.fallbacks();
         ask(front);

@@ -266,6 +266,15 @@ ngx_http_atoll_option(ngx_str_t *value, const char *name, ngx_str_t *rest)
 }
 
 
+ngx_int_t
+ngx_http_atoll_time(ngx_str_t *value, ngx_int_t least, ngx_int_t most)
+{
+    ngx_int_t  ms = ngx_parse_time(value, 0);
+
+    return ms >= least && ms <= most ? ms : NGX_ERROR;
+}
+
+
 static char *
 ngx_http_atoll_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
@@ -333,9 +342,9 @@ ngx_http_atoll_java(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
         if (ngx_http_atoll_option(&value[i], "timeout", &s)) {
 
-            ms = ngx_parse_time(&s, 0);
+            ms = ngx_http_atoll_time(&s, 100, 600000);
 
-            if (ms == NGX_ERROR || ms < 100 || ms > 600000) {
+            if (ms == NGX_ERROR) {
                 return ngx_http_atoll_invalid(cf, &value[i], "timeout=<time>, 100ms to 10m");
             }
 
@@ -487,9 +496,9 @@ ngx_http_atoll_slow_start(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     value = cf->args->elts;
     ascf->orphan = value[0];
 
-    ms = ngx_parse_time(&value[1], 0);
+    ms = ngx_http_atoll_time(&value[1], 0, 86400000);
 
-    if (ms == NGX_ERROR || ms > 86400000) {
+    if (ms == NGX_ERROR) {
         return ngx_http_atoll_invalid(cf, &value[1], "a time up to 1d, as in 30s; 0 is off");
     }
 
@@ -547,9 +556,9 @@ ngx_http_atoll_handover(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     value = cf->args->elts;
     ascf->orphan = value[0];
 
-    ms = ngx_parse_time(&value[1], 0);
+    ms = ngx_http_atoll_time(&value[1], 0, ATOLL_HANDOVER_LIMIT_MS);
 
-    if (ms == NGX_ERROR || (uint64_t) ms > ATOLL_HANDOVER_LIMIT_MS) {
+    if (ms == NGX_ERROR) {
         return ngx_http_atoll_invalid(cf, &value[1], "a time up to 1d, as in 10m; 0 is off");
     }
 
@@ -561,9 +570,9 @@ ngx_http_atoll_handover(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             return ngx_http_atoll_invalid(cf, &value[2], "<time> [timeout=<time>]");
         }
 
-        ms = ngx_parse_time(&s, 0);
+        ms = ngx_http_atoll_time(&s, 1, 60000);
 
-        if (ms == NGX_ERROR || ms < 1 || ms > 60000) {
+        if (ms == NGX_ERROR) {
             return ngx_http_atoll_invalid(cf, &value[2], "timeout=<time>, 1ms to 1m");
         }
 

@@ -1,9 +1,9 @@
 /*
  * What a node of a route is waited for, and what its errors mean.
  *
- * An error that a node passes on from above, or has in its cache, is the answer: to ask its neighbours as well would ask the origin
- * again for each of them. An error of its own (it reached nobody) goes by proxy_next_upstream, to the next tier at once, since
- * what it could not reach is above. Cache-Status tells the two apart.
+ * An error that a node passes on from above, has in its cache, or gives because an origin that it asked gave no answer, is the answer: to
+ * ask its neighbours as well would ask the origin again for each of them. An error of its own (it reached nobody) goes by
+ * proxy_next_upstream, to the next tier at once, since what it could not reach is above. Cache-Status tells the two apart.
  *
  * nginx looks at peer.tries before it goes on after an error status, and the protocol's process_header is the last that it calls before:
  * ours stands around it. nginx sets process_header anew for each try, in reinit_request: ours stands around that too.
@@ -99,21 +99,28 @@ ngx_http_atoll_own_status(ngx_http_upstream_t *u)
 
 
 static ngx_uint_t
-ngx_http_atoll_is_hit(ngx_str_t *status)
+ngx_http_atoll_has(ngx_str_t *status, char *parameter)
 {
-    return status->len && ngx_strlcasestrn(status->data, status->data + status->len, (u_char *) "; hit", sizeof("; hit") - 2) != NULL;
+    return status->len
+           && ngx_strlcasestrn(status->data, status->data + status->len, (u_char *) parameter, ngx_strlen(parameter) - 1) != NULL;
 }
 
 
-/* Whether the node that answered was told so itself, or has it stored. */
+static ngx_uint_t
+ngx_http_atoll_is_hit(ngx_str_t *status)
+{
+    return ngx_http_atoll_has(status, "; hit");
+}
+
+
+/* Whether the node that answered was told so itself, has it stored, or asked an origin in vain. */
 static ngx_uint_t
 ngx_http_atoll_is_passed_on(ngx_http_upstream_t *u)
 {
     ngx_str_t  status = ngx_http_atoll_own_status(u);
 
-    return ngx_http_atoll_is_hit(&status)
-           || (status.len && ngx_strlcasestrn(status.data, status.data + status.len, (u_char *) "; fwd-status=",
-                                              sizeof("; fwd-status=") - 2) != NULL);
+    return ngx_http_atoll_is_hit(&status) || ngx_http_atoll_has(&status, "; fwd-status=")
+           || ngx_http_atoll_has(&status, NGX_HTTP_ATOLL_NO_ANSWER);
 }
 
 

@@ -671,6 +671,7 @@ ngx_http_atoll_free_route_peer(ngx_peer_connection_t *pc, void *data, ngx_uint_t
 
     plan->own_tries = pc->tries;
     plan->asked = 1;
+    plan->unanswered |= plan->tier >= plan->route->origin && (state & NGX_PEER_FAILED) && plan->request->upstream->request_sent;
     plan->tried += plan->kind != NGX_HTTP_ATOLL_FILL;
 
     pc->tries = ngx_http_atoll_tries(plan);

@@ -12,6 +12,9 @@
 #define NGX_HTTP_ATOLL_STEP_LEN   (1 + 1 + 3 + 1 + 8 + 1 + NGX_HTTP_ATOLL_MAC_LEN)
 #define NGX_HTTP_ATOLL_STEP_SKEW  300   /* seconds between the clocks of two nodes */
 
+/* in Cache-Status: the node asked an origin, which broke the connection, was silent, or spoke no HTTP */
+#define NGX_HTTP_ATOLL_NO_ANSWER  "; detail=no-answer"
+
 
 typedef struct {
     ngx_str_t                       name;
@@ -60,6 +63,7 @@ struct ngx_http_atoll_plan_s {
     ngx_uint_t                      later_tries; /* of the tiers behind it */
     ngx_uint_t                      tried;       /* peers that came back, over all tiers */
     ngx_uint_t                      asked;       /* 1: a peer of this tier was given and came back */
+    ngx_uint_t                      unanswered;  /* 1: an origin got the request, and no answer came */
     ngx_uint_t                      self_tier;   /* of this node; NO_TIER: in none */
     ngx_http_atoll_srv_conf_t      *self;        /* the upstream of that tier */
     uint32_t                        hash;        /* of the request's key there */

@@ -344,6 +344,7 @@ ngx_http_atoll_cache_status_variable(ngx_http_request_t *r, ngx_http_variable_va
     ngx_list_part_t             *part;
     ngx_table_elt_t             *header;
     ngx_http_upstream_t         *u = r->upstream;
+    ngx_http_atoll_plan_t       *plan;
     ngx_http_atoll_main_conf_t  *amcf;
 
     static const char *const  reasons[] = { "bypass", "miss", "bypass", "stale", "stale", "stale", "stale", "miss", "miss" };
@@ -376,7 +377,7 @@ ngx_http_atoll_cache_status_variable(ngx_http_request_t *r, ngx_http_variable_va
         }
     }
 
-    p = ngx_pnalloc(r->pool, above.len + amcf->node.len + sizeof(", \"\"; fwd=bypass; fwd-status=000"));
+    p = ngx_pnalloc(r->pool, above.len + amcf->node.len + sizeof(", \"\"; fwd=bypass" NGX_HTTP_ATOLL_NO_ANSWER));
     if (p == NULL) {
         return NGX_ERROR;
     }
@@ -396,7 +397,10 @@ ngx_http_atoll_cache_status_variable(ngx_http_request_t *r, ngx_http_variable_va
 
     } else {
         /* nobody answered, or nobody was asked */
-        p = hit ? ngx_cpymem(p, "hit", 3) : ngx_sprintf(p, "fwd=%s", reasons[i]);
+        plan = ngx_http_atoll_plan(r);
+
+        p = hit ? ngx_cpymem(p, "hit", 3)
+                : ngx_sprintf(p, "fwd=%s%s", reasons[i], plan && plan->unanswered ? NGX_HTTP_ATOLL_NO_ANSWER : "");
     }
 
     ngx_http_atoll_set_value(v, v->data, p - v->data);

@@ -296,8 +296,8 @@ final class CachingCases {
                 .ask("POST", "", "Content-Length: 0").differs("body", "origin");
         when("POST that fails", "FF").origin(answer(500)).ask("POST", "", "Content-Length: 0").ask("POST", "", "Content-Length: 0");
         when("POST answered by 503", "FF").origin(answer(503)).ask("POST", "", "Content-Length: 0").ask("POST", "", "Content-Length: 0");
-        when("a GET answered by a closed connection", "FF").origin(ok().sent(Framing.NONE)).get().get().differs("origin");
-        when("a GET that is not answered in time", "F").origin(ok().sent(Framing.SILENT)).get().differs("origin");
+        when("a GET answered by a closed connection", "FF").origin(ok().sent(Framing.NONE)).get().get();
+        when("a GET that is not answered in time", "F").origin(ok().sent(Framing.SILENT)).get();
         when("a POST answered by a closed connection", "FF").origin(ok().sent(Framing.NONE)).ask("POST", "", "Content-Length: 0")
                 .ask("POST", "", "Content-Length: 0");
     }

@@ -12,9 +12,14 @@ import java.io.IOException;
 import java.net.SocketAddress;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.Callable;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
@@ -22,15 +27,18 @@ import org.junit.jupiter.api.extension.ExtendWith;
 /** Three edges and two shields are one cache: each object is fetched once, and kept once in each tier. */
 @ExtendWith(SceneExtension.class)
 class RouteOneCopyTest {
-    private static final int OBJECTS = 3000;
+    private static final int OBJECTS = 5000;
+    /** Kept connections to each edge. */
+    private static final int CLIENTS = 4;
+    private static final String LOCK = "proxy_cache_lock on;";
 
     @Test
-    void shouldFetchEachObjectOnceAndKeepItOncePerTier(Scene scene) throws IOException {
-        RouteMesh mesh = RouteMesh.in(scene, 3, 2).secret("a secret of the mesh of this scene").start();
+    void shouldFetchEachObjectOnceAndKeepItOncePerTier(Scene scene) throws Exception {
+        RouteMesh mesh = RouteMesh.in(scene, 3, 2).secret("a secret of the mesh of this scene");
+        mesh.nodes().forEach(node -> node.caching(LOCK + " proxy_cache_bypass $atoll_bypass;"));
+        mesh.start();
         List<String> objects = IntStream.range(0, OBJECTS).mapToObj(i -> "/r/" + i).toList();
-        for (RouteMesh.Node edge : mesh.edges()) {
-            fetch(edge.socket(), objects);
-        }
+        fetch(mesh.edges().stream().map(RouteMesh.Node::socket).toList(), objects);
         Map<String, Integer> fetches = fetches(mesh);
         Map<String, Integer> onEdges = copies(mesh.edges());
         Map<String, Integer> onShields = copies(mesh.shields());
@@ -50,7 +58,7 @@ class RouteOneCopyTest {
     }
 
     /** The usual two tiers without Atoll, over the same origin: every edge caches what it serves. */
-    private static void stock(Scene scene, RouteMesh mesh, List<String> objects) throws IOException {
+    private static void stock(Scene scene, RouteMesh mesh, List<String> objects) throws Exception {
         List<Nginx> nodes = new ArrayList<>();
         String shields = "hash $uri consistent; server " + scene.address(121) + ":7001; server " + scene.address(122) + ":7001;";
         for (int i = 1; i <= 5; i++) {
@@ -67,20 +75,41 @@ class RouteOneCopyTest {
                             proxy_cache c;
                             proxy_cache_key $uri;
                             proxy_cache_valid 200 1h;
+                            %s
                         }
                     }
-                    """.formatted(i <= 3 ? shields : "server " + mesh.originServer() + ";", address)).start());
+                    """.formatted(i <= 3 ? shields : "server " + mesh.originServer() + ";", address, LOCK)).start());
         }
         int before = mesh.originLog().size();
-        for (int i = 1; i <= 3; i++) {
-            fetch(Http.address(scene.address(110 + i) + ":7001"), objects);
-        }
+        fetch(IntStream.rangeClosed(1, 3).mapToObj(i -> Http.address(scene.address(110 + i) + ":7001")).toList(), objects);
         int[] copies = nodes.stream().mapToInt(node -> sum(RouteMesh.copies(node.prefix().resolve("cache")))).toArray();
         Scene.print("stock: %d objects through 3 edges: %d fetched from the origin, %d copies on edges, %d on shields", OBJECTS,
                 mesh.originLog("/r/", before + OBJECTS).size() - before, copies[0] + copies[1] + copies[2], copies[3] + copies[4]);
     }
 
-    private static void fetch(SocketAddress address, List<String> objects) throws IOException {
+    /** All objects from each edge, from all of them at once, each beginning elsewhere. */
+    private static void fetch(List<SocketAddress> edges, List<String> objects) throws Exception {
+        List<Callable<Void>> clients = new ArrayList<>();
+        for (int e = 0; e < edges.size(); e++) {
+            SocketAddress edge = edges.get(e);
+            List<String> turned = new ArrayList<>(objects);
+            Collections.rotate(turned, e * OBJECTS / edges.size());
+            for (int c = 0; c < CLIENTS; c++) {
+                List<String> part = turned.subList(c * OBJECTS / CLIENTS, (c + 1) * OBJECTS / CLIENTS);
+                clients.add(() -> fetch(edge, part));
+            }
+        }
+        ExecutorService threads = Executors.newFixedThreadPool(clients.size());
+        try {
+            for (Future<Void> client : threads.invokeAll(clients)) {
+                client.get();
+            }
+        } finally {
+            threads.shutdownNow();
+        }
+    }
+
+    private static Void fetch(SocketAddress address, List<String> objects) throws IOException {
         try (Http http = Http.open(address, Duration.ofSeconds(20))) {
             List<Http.Response> responses = http.pipeline(objects);
             for (int i = 0; i < objects.size(); i++) {
@@ -88,6 +117,7 @@ class RouteOneCopyTest {
                 assertEquals(RouteMesh.body(objects.get(i)), responses.get(i).body());
             }
         }
+        return null;
     }
 
     private static Map<String, Integer> fetches(RouteMesh mesh) {

@@ -55,6 +55,7 @@ public final class RouteMesh {
         private String key = "$uri";
         private String retry = "error timeout http_502";
         private String generation = "";
+        private String handover = "";
 
         private Node(String name, String address) {
             this.name = name;
@@ -148,6 +149,12 @@ public final class RouteMesh {
             return this;
         }
 
+        /** What `atoll_handover` says in both its tiers. */
+        public Node handover(String parameters) {
+            handover = "atoll_handover " + parameters + ";";
+            return this;
+        }
+
         /** Writes its configuration and starts it. */
         public Node start() {
             configure();
@@ -190,8 +197,8 @@ public final class RouteMesh {
                                      '$upstream_cache_status|$request_method';
                     access_log logs/access.log route;
                     proxy_cache_path cache keys_zone=c:16m inactive=1h;
-                    upstream edges { atoll %s; %s keepalive 16; }
-                    upstream shields { atoll %s; %s keepalive 16; }
+                    upstream edges { atoll %s; %s %s keepalive 16; }
+                    upstream shields { atoll %s; %s %s keepalive 16; }
                     upstream origin { server %s; keepalive 16; }
                     upstream cdn { %s }
                     server {
@@ -221,7 +228,8 @@ public final class RouteMesh {
                         }
                     }
                     """.formatted(secret == null ? "" : "atoll_secret " + scene.file("secret") + ";", http,
-                    key, edgeTier == null ? servers(edges) : edgeTier, key, shieldTier == null ? servers(shields) : shieldTier,
+                    key, edgeTier == null ? servers(edges) : edgeTier, handover,
+                    key, shieldTier == null ? servers(shields) : shieldTier, handover,
                     originServer(), route, server(), server, address, step, retry, generation + key, caching));
         }
     }

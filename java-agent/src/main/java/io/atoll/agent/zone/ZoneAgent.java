@@ -121,16 +121,12 @@ public final class ZoneAgent {
         });
     }
 
-    /**
-     * Runs what touches the zone. A file that is made shorter under the mapping shows as an InternalError of the JVM
-     * (SIGBUS); the zone is let go then.
-     */
+    /** Runs what touches the zone; see {@link #reading}. */
     private void guarded(Runnable action) {
-        try {
+        reading(() -> {
             action.run();
-        } catch (InternalError e) {
-            lose("TRUNCATED", "it was made shorter while it was mapped; waiting for nginx to make it anew");
-        }
+            return null;
+        }, () -> null);
     }
 
     // ---- the file
@@ -177,9 +173,7 @@ public final class ZoneAgent {
     }
 
     private void keep() {
-        if (!file.isWhole()) {
-            lose("TRUNCATED", "it was made shorter while it was mapped; waiting for nginx to make it anew");
-        } else if ((zone.isReplaced() || file.isReplaced()) && follow()) {
+        if ((zone.isReplaced() || file.isReplaced()) && follow()) {
             return;
         } else if (!zone.heartbeat(agentEpoch, context.nowMs())) {
             lose("STANDBY", "another agent, pid " + zone.agentPid() + ", has claimed it; this one stopped writing; "
@@ -239,7 +233,7 @@ public final class ZoneAgent {
     /** Stops; verdicts that stand run out by themselves, operators' decisions stay. */
     public void close() {
         guarded(() -> {
-            if (file != null && file.isWhole()) {
+            if (file != null) {
                 zone.releaseAgent(agentEpoch);
             }
         });
@@ -646,11 +640,8 @@ public final class ZoneAgent {
         return detail;
     }
 
-    /** Null while not attached, or when the file is not whole. */
+    /** Null while not attached. */
     Zone zone() {
-        if (file != null && !file.isWhole()) {
-            lose("TRUNCATED", "it was made shorter while it was mapped; waiting for nginx to make it anew");
-        }
         return zone;
     }
 
@@ -689,13 +680,21 @@ public final class ZoneAgent {
         return found == null ? null : found.monitor();
     }
 
-    /** Runs a reading that touches the zone; the fallback stands for a zone that was lost under it. */
+    /**
+     * Runs what touches the zone. A file that was made shorter is let go before, so that the action finds no zone; when it happens
+     * meanwhile, the fallback stands for it.
+     */
     <T> T reading(Supplier<T> action, Supplier<T> fallback) {
-        try {
-            return action.get();
-        } catch (InternalError e) {
-            lose("TRUNCATED", "it was made shorter while it was mapped; waiting for nginx to make it anew");
-            return fallback.get();
+        if (file != null && !file.isWhole()) {
+            loseCut();
         }
+        return MappingGuard.call(action, () -> {
+            loseCut();
+            return fallback.get();
+        });
+    }
+
+    private void loseCut() {
+        lose("TRUNCATED", "it was made shorter while it was mapped; waiting for nginx to make it anew");
     }
 }

@@ -88,6 +88,7 @@ final class ZoneFile implements AutoCloseable {
         ByteBuffer mapping = channel.map(FileChannel.MapMode.READ_WRITE, 0, length);
         Zone zone = Zone.attach(mapping);
         byte[] written = zone.bootId();
+        MappingGuard.settle();
         byte[] none = new byte[written.length];
         if (!Arrays.equals(written, bootId) && !Arrays.equals(written, none) && !Arrays.equals(bootId, none)) {
             throw new Refused("OTHER_BOOT", "it is from before this machine started; waiting for nginx to make it anew");

@@ -299,9 +299,9 @@ class ProberTest {
             connection.send(response(200, "x"));
             over.await();
         })) {
-            Probe probe = probe(server.address(), http(SHORT_MS), true);
+            Probe probe = probe(server.address(), http(1500), true);
             assertSuccess(run(probe));
-            assertFailure("no answer within 150 ms", run(probe));
+            assertFailure("no answer within 1500 ms", run(probe));
             over.countDown();
         }
     }

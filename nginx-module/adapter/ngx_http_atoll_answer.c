@@ -124,6 +124,15 @@ ngx_http_atoll_is_passed_on(ngx_http_upstream_t *u)
 }
 
 
+/* Whether an answer ends with its header, so that its connection can be used again. FastCGI and the like have more to say. */
+static ngx_uint_t
+ngx_http_atoll_is_read(ngx_http_upstream_t *u)
+{
+    return u->headers_in.content_length_n == 0 && !u->headers_in.connection_close && u->buffer.pos == u->buffer.last
+           && ngx_strncmp(u->schema.data, "http", 4) == 0;
+}
+
+
 static ngx_int_t
 ngx_http_atoll_process_header(ngx_http_request_t *r)
 {
@@ -143,7 +152,15 @@ ngx_http_atoll_process_header(ngx_http_request_t *r)
     if (rc == NGX_OK && plan->kind == NGX_HTTP_ATOLL_FILL) {
 
         status = ngx_http_atoll_own_status(u);
-        ngx_http_atoll_count_fill(plan, status.len == 0 || ngx_http_atoll_is_hit(&status));
+        plan->lacking = u->headers_in.status_n == NGX_HTTP_NOT_FOUND && !ngx_http_atoll_is_passed_on(u);
+        ngx_http_atoll_count_fill(plan, !plan->lacking && (status.len == 0 || ngx_http_atoll_is_hit(&status)));
+
+        plan->aged = ngx_http_atoll_has(&status, "; ttl=-");
+
+        if (plan->lacking && ngx_http_atoll_is_read(u)) {
+            /* nginx keeps a connection only behind an answer that it passes on */
+            u->keepalive = 1;
+        }
 
         if (u->headers_in.status_n < NGX_HTTP_BAD_REQUEST) {
             /* the body may take its time */

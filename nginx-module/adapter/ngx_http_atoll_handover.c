@@ -9,13 +9,14 @@
 #include "../reader/atoll_handover.h"
 
 /*
- * What a previous owner may answer without the client getting it: the next tier is asked instead. Not 500, which comes from
- * above, and tells of a loop too.
+ * What a previous owner may answer without the client getting it: the next tier is asked instead. 404 is its word for having
+ * no copy, unless its Cache-Status says that it was told so. Not 500, which comes from above, and tells of a loop too.
  */
 #define NGX_HTTP_ATOLL_FILL_NEXT                                              \
     (NGX_HTTP_UPSTREAM_FT_ERROR|NGX_HTTP_UPSTREAM_FT_TIMEOUT                  \
      |NGX_HTTP_UPSTREAM_FT_INVALID_HEADER|NGX_HTTP_UPSTREAM_FT_HTTP_502       \
-     |NGX_HTTP_UPSTREAM_FT_HTTP_503|NGX_HTTP_UPSTREAM_FT_HTTP_504)
+     |NGX_HTTP_UPSTREAM_FT_HTTP_503|NGX_HTTP_UPSTREAM_FT_HTTP_504             \
+     |NGX_HTTP_UPSTREAM_FT_HTTP_404)
 
 
 /*
@@ -25,6 +26,9 @@
  */
 #define NGX_HTTP_ATOLL_FILL_CREDIT  64
 #define NGX_HTTP_ATOLL_FILL_WORTH   16
+
+
+static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
 
 
 /* A worker's start. */
@@ -86,6 +90,75 @@ ngx_http_atoll_consider_fill(ngx_http_atoll_plan_t *plan)
                        (size_t) plan->previous->address_length, plan->previous->address);
     }
 #endif
+}
+
+
+static ngx_int_t
+ngx_http_atoll_get_nobody(ngx_peer_connection_t *pc, void *data)
+{
+    return NGX_DECLINED;
+}
+
+
+/*
+ * A previous owner without a copy asks nobody: it answers so (404, no body, no error page), and the owner asks above itself. A
+ * copy that is too old is revalidated.
+ */
+ngx_uint_t
+ngx_http_atoll_refuse_fill(ngx_http_atoll_plan_t *plan)
+{
+    ngx_http_request_t   *r = plan->request;
+    ngx_http_upstream_t  *u = r->upstream;
+
+    if (plan->role != NGX_HTTP_ATOLL_PREVIOUS || !(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
+        return 0;
+    }
+
+#if (NGX_HTTP_CACHE)
+    if (u->cache_status == NGX_HTTP_CACHE_EXPIRED) {
+        return 0;
+    }
+
+    u->cacheable = 0;
+#endif
+
+    plan->lacking = 1;
+    r->error_page = 1;
+    u->peer.data = plan;
+    u->peer.get = ngx_http_atoll_get_nobody;
+    u->peer.tries = 0;
+
+    return 1;
+}
+
+
+/* nginx makes a 502 of a request without a peer. */
+static ngx_int_t
+ngx_http_atoll_refusal_filter(ngx_http_request_t *r)
+{
+    ngx_http_atoll_ctx_t  *ctx;
+
+    if (r->headers_out.status == NGX_HTTP_BAD_GATEWAY) {
+
+        ctx = ngx_http_get_module_ctx(r, ngx_http_atoll_module);
+
+        if (ctx && ctx->plan && ctx->plan->lacking && ctx->plan->role == NGX_HTTP_ATOLL_PREVIOUS) {
+            r->headers_out.status = NGX_HTTP_NOT_FOUND;
+            r->err_status = NGX_HTTP_NOT_FOUND;
+            r->headers_out.content_length_n = 0;
+            r->header_only = 1;
+        }
+    }
+
+    return ngx_http_next_header_filter(r);
+}
+
+
+void
+ngx_http_atoll_add_refusal(void)
+{
+    ngx_http_next_header_filter = ngx_http_top_header_filter;
+    ngx_http_top_header_filter = ngx_http_atoll_refusal_filter;
 }
 
 

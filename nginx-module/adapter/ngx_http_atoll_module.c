@@ -54,6 +54,7 @@ ngx_http_atoll_postconfiguration(ngx_conf_t *cf)
     amcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_atoll_module);
 
     ngx_http_atoll_init_disks(cf, amcf);
+    ngx_http_atoll_add_refusal();
 
     if (amcf->upstreams.nelts == 0 || ngx_process == NGX_PROCESS_SIGNALLER) {
         return NGX_OK;

@@ -512,6 +512,10 @@ ngx_http_atoll_init_route_peer(ngx_http_request_t *r, ngx_http_upstream_srv_conf
         return NGX_ERROR;
     }
 
+    if (ngx_http_atoll_refuse_fill(plan)) {
+        return NGX_OK;
+    }
+
     origin = plan->route->origin;
 
     if (plan->named > 1) {

@@ -240,6 +240,27 @@ ngx_http_atoll_role_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v
 }
 
 
+/* A copy that is too old is not made young by being stored anew; who has it brings it up to date behind the client. */
+static ngx_uint_t
+ngx_http_atoll_stores(ngx_http_atoll_plan_t *plan)
+{
+    switch (plan->role) {
+
+    case NGX_HTTP_ATOLL_OWNER:
+        return !plan->aged;
+
+    case NGX_HTTP_ATOLL_FRONT:
+        return plan->hot;
+
+    case NGX_HTTP_ATOLL_PREVIOUS:
+        return plan->request->background;
+
+    default:
+        return 0;
+    }
+}
+
+
 static ngx_int_t
 ngx_http_atoll_no_store_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data)
 {
@@ -247,9 +268,7 @@ ngx_http_atoll_no_store_variable(ngx_http_request_t *r, ngx_http_variable_value_
 
     plan = ngx_http_atoll_plan(r);
 
-    if ((plan && plan->role != NGX_HTTP_ATOLL_OWNER && !(plan->role == NGX_HTTP_ATOLL_FRONT && plan->hot))
-        || !ngx_http_atoll_has_room(r))
-    {
+    if ((plan && !ngx_http_atoll_stores(plan)) || !ngx_http_atoll_has_room(r)) {
         ngx_http_atoll_set_value(v, "1", 1);
 
     } else {
@@ -377,7 +396,7 @@ ngx_http_atoll_cache_status_variable(ngx_http_request_t *r, ngx_http_variable_va
         }
     }
 
-    p = ngx_pnalloc(r->pool, above.len + amcf->node.len + sizeof(", \"\"; fwd=bypass" NGX_HTTP_ATOLL_NO_ANSWER));
+    p = ngx_pnalloc(r->pool, above.len + amcf->node.len + sizeof(", \"\"; fwd=bypass; ttl=" NGX_HTTP_ATOLL_NO_ANSWER) + NGX_TIME_T_LEN);
     if (p == NULL) {
         return NGX_ERROR;
     }
@@ -392,16 +411,23 @@ ngx_http_atoll_cache_status_variable(ngx_http_request_t *r, ngx_http_variable_va
 
     p = ngx_sprintf(p, "\"%V\"; ", &amcf->node);
 
+    plan = ngx_http_atoll_plan(r);
+
     if (forwarded && u->headers_in.status_n) {
         p = ngx_sprintf(p, "fwd=%s; fwd-status=%03ui", reasons[i], u->state->status % 1000);
 
     } else {
         /* nobody answered, or nobody was asked */
-        plan = ngx_http_atoll_plan(r);
-
         p = hit ? ngx_cpymem(p, "hit", 3)
                 : ngx_sprintf(p, "fwd=%s%s", reasons[i], plan && plan->unanswered ? NGX_HTTP_ATOLL_NO_ANSWER : "");
     }
+
+#if (NGX_HTTP_CACHE)
+    if (hit && u->cache_status != NGX_HTTP_CACHE_HIT && r->cache && plan && plan->role == NGX_HTTP_ATOLL_PREVIOUS) {
+        /* too old, which the owner has to know */
+        p = ngx_sprintf(p, "; ttl=%T", ngx_min(r->cache->valid_sec - ngx_time(), -1));
+    }
+#endif
 
     ngx_http_atoll_set_value(v, v->data, p - v->data);
 

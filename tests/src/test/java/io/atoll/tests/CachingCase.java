@@ -77,6 +77,7 @@ final class CachingCase {
     final List<Answer> answers = new ArrayList<>();
     final List<Step> steps = new ArrayList<>();
     final Set<String> differences = new HashSet<>();
+    final Set<String> movedDifferences = new HashSet<>();
     String location = "plain";
 
     CachingCase(String name, String asked) {
@@ -137,6 +138,12 @@ final class CachingCase {
      */
     CachingCase differs(String... what) {
         differences.addAll(List.of(what));
+        return this;
+    }
+
+    /** The same of a key that another node had when it was first asked for. */
+    CachingCase differsMoved(String... what) {
+        movedDifferences.addAll(List.of(what));
         return this;
     }
 

@@ -12,6 +12,7 @@ import io.atoll.tests.harness.SceneExtension;
 import io.atoll.tests.harness.ScriptedOrigin;
 import java.io.IOException;
 import java.io.OutputStream;
+import java.io.UncheckedIOException;
 import java.net.SocketAddress;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -23,12 +24,14 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.TestFactory;
@@ -36,7 +39,8 @@ import org.junit.jupiter.api.extension.ExtendWith;
 
 /**
  * Two edges with a route over an origin take the same caching decisions as one stock nginx: each of {@link CachingCases} runs against a
- * stock cache, the edge that owns the object, the other edge, and both in turn, each time with an object of its own. Status, headers and
+ * stock cache, the edge that owns the object, the other edge, and both in turn, each time with an object of its own; and against an edge
+ * that has taken all keys over from another a moment ago, which has no copy, or the first answer. Status, headers and
  * body of each answer, and the requests that the origin saw meanwhile, are the same. One worker each, since a second one may be asked
  * before the first has put its copy in place, in any nginx.
  */
@@ -46,7 +50,7 @@ class CachingTest {
     private static final int THREADS = 64;
     /** Headers of the connection and of the moment, and those that Atoll adds as documented. */
     private static final List<String> OWN = List.of("connection", "keep-alive", "date", "cache-status", "cdn-loop", "atoll-step",
-            "atoll-generation", "x-accel-expires");
+            "atoll-generation");
 
     /** What each location has beside what docs/route.md says. */
     private static final Map<String, String> LOCATIONS = new LinkedHashMap<>();
@@ -68,7 +72,7 @@ class CachingTest {
     }
 
     /** Who is asked. */
-    private enum Lane { STOCK, OWNER, FRONT, TURNS }
+    private enum Lane { STOCK, OWNER, FRONT, TURNS, HANDOVER, MOVED }
 
     /** What a step brought: the answer, and what the origin saw. */
     private record Outcome(int status, Map<String, String> headers, String body, List<String> origin, String asked) {
@@ -101,9 +105,12 @@ class CachingTest {
         }
     }
 
+    private final Map<String, Nginx> nodes = new HashMap<>();
     private final Map<String, Track> tracks = new ConcurrentHashMap<>();
     private SocketAddress stock;
     private List<String> edges;
+    /** Who had all keys, and who has them now. */
+    private List<String> moved;
 
     @TestFactory
     Stream<DynamicTest> shouldDecideAsStock(Scene scene) throws Exception {
@@ -140,25 +147,43 @@ class CachingTest {
             return tracks.get(parts[2] + "/" + parts[3].replaceAll("\\D.*", "")).answer(request, out);
         }));
         Nginx single = Nginx.in(scene, "stock").http(locations(scene.address(10) + ":7001", "", """
-                proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $host;
+                proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $host; proxy_pass_header X-Accel-Expires;
                 """, "origin") + "upstream origin { server " + origin + "; }").workers(1);
         stock = Http.address(scene.address(10) + ":7001");
         edges = List.of(scene.address(11) + ":7001", scene.address(12) + ":7001");
-        String servers = "server " + edges.get(0) + " max_fails=0; server " + edges.get(1) + " max_fails=0; keepalive 16;";
         for (String edge : edges) {
-            Nginx node = Nginx.in(scene, "edge" + edge.split("[.:]")[3]).expectLog("CDN-Loop").atoll(locations(edge, """
-                    if ($http_x_who) { return 200 $atoll_owner_edges; }
-                    """, "include " + Dist.ROOT.resolve("conf-examples/atoll_params") + ";", "cdn") + """
-                    atoll_secret %s;
-                    upstream edges { atoll $host$uri$is_args$args; atoll_handover 0; %s }
-                    upstream edges_slices { atoll $host$uri$is_args$args$slice_range; atoll_handover 0; %s }
-                    upstream origin { server %s; }
-                    upstream cdn { atoll_route edges origin; }
-                    upstream cdn_slices { atoll_route edges_slices origin; }
-                    """.formatted(secret(scene), servers, servers, origin));
-            node.workers(1).start();
+            edge(scene, edge, origin, "0", edges).start();
         }
+        moved = List.of(scene.address(13) + ":7001", scene.address(14) + ":7001");
+        edge(scene, moved.get(0), origin, "10m timeout=5s", moved.subList(0, 1)).start();
+        edge(scene, moved.get(1), origin, "10m timeout=5s", moved.subList(0, 1)).start();
+        edge(scene, moved.get(1), origin, "10m timeout=5s", moved.subList(1, 2)).reload();
+        Await.until("the new worker to answer", FAR, () -> owner(moved.get(1), "/").equals(moved.get(1)));
         single.start();
+    }
+
+    private Nginx edge(Scene scene, String edge, String origin, String handover, List<String> members) throws IOException {
+        String servers = members.stream().map(member -> "server " + member + " max_fails=0; ").collect(Collectors.joining())
+                + "keepalive 16; atoll_handover " + handover + ";";
+        Nginx node = nodes.computeIfAbsent(edge, name -> Nginx.in(scene, "edge" + name.split("[.:]")[3]).expectLog("CDN-Loop"));
+        return node.atoll(locations(edge, """
+                if ($http_x_who) { return 200 $atoll_owner_edges; }
+                """, "include " + Dist.ROOT.resolve("conf-examples/atoll_params") + ";", "cdn") + """
+                atoll_secret %s;
+                upstream edges { atoll $host$uri$is_args$args; %s }
+                upstream edges_slices { atoll $host$uri$is_args$args$slice_range; %s }
+                upstream origin { server %s; }
+                upstream cdn { atoll_route edges origin; }
+                upstream cdn_slices { atoll_route edges_slices origin; }
+                """.formatted(secret(scene), servers, servers, origin)).workers(1);
+    }
+
+    private static String owner(String edge, String target) {
+        try {
+            return Http.get(Http.address(edge), target, "X-Who: 1").body();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
     }
 
     private static Path secret(Scene scene) throws IOException {
@@ -183,7 +208,7 @@ class CachingTest {
                         proxy_cache_key $host$uri$is_args$args%s;
                         proxy_cache_lock on;
                         proxy_connect_timeout 500ms;
-                        proxy_read_timeout 500ms;
+                        proxy_read_timeout 1s;
                         proxy_next_upstream error timeout http_502 http_503 http_504;
                         %s
                     }
@@ -192,7 +217,7 @@ class CachingTest {
         return text.append("}\n").toString();
     }
 
-    /** Runs a case in one lane. */
+    /** Runs a case in one lane. The owner differs from stock in nothing, also when it has just taken its keys over. */
     private List<Outcome> run(CachingCase script, int number, Lane lane) throws IOException {
         Track track = new Track(script);
         String base = "/" + script.location + "/" + lane.name().toLowerCase(Locale.ROOT) + "/" + number;
@@ -229,7 +254,10 @@ class CachingTest {
         if (lane == Lane.TURNS) {
             return Http.address(edges.get(turn % 2));
         }
-        String owner = Http.get(Http.address(edges.get(0)), target, "X-Who: 1").body();
+        if (lane == Lane.HANDOVER || lane == Lane.MOVED) {
+            return Http.address(moved.get(lane == Lane.MOVED && turn == 0 ? 0 : 1));
+        }
+        String owner = owner(edges.get(0), target);
         int index = edges.indexOf(owner);
         assertTrue(index >= 0, "owner of " + target + ": " + owner);
         return Http.address(edges.get(lane == Lane.OWNER ? index : 1 - index));
@@ -259,8 +287,9 @@ class CachingTest {
             stock.forEach(outcome -> asked.append(outcome.asked.length() == 1 ? outcome.asked : Integer.toString(outcome.asked.length())));
             assertEquals(script.asked, asked.toString(), script + ": what stock asked the origin, step by step: " + stock);
             List<String> found = new ArrayList<>();
-            for (Lane lane : List.of(Lane.OWNER, Lane.FRONT, Lane.TURNS)) {
-                compare(lane, stock, lanes.get(lane).get(), script, found);
+            for (Lane lane : List.of(Lane.OWNER, Lane.FRONT, Lane.TURNS, Lane.HANDOVER, Lane.MOVED)) {
+                compare(lane, stock, lanes.get(lane).get(), lane == Lane.MOVED ? script.movedDifferences
+                        : lane == Lane.OWNER || lane == Lane.HANDOVER ? Set.of() : script.differences, found);
             }
             assertEquals(List.of(), found, () -> script + ": differs from stock, which had " + stock);
         } catch (ExecutionException e) {
@@ -268,23 +297,22 @@ class CachingTest {
         }
     }
 
-    private static void compare(Lane lane, List<Outcome> stock, List<Outcome> atoll, CachingCase script, List<String> found) {
+    private static void compare(Lane lane, List<Outcome> stock, List<Outcome> atoll, Set<String> differences, List<String> found) {
         for (int i = 0; i < stock.size(); i++) {
             String where = lane + ", request " + (i + 1) + ": ";
             Outcome a = stock.get(i);
             Outcome b = atoll.get(i);
-            differ(where, "status", a.status, b.status, script, found);
-            differ(where, "body", a.body, b.body, script, found);
-            differ(where, "origin", a.origin, b.origin, script, found);
+            differ(where, "status", a.status, b.status, differences, found);
+            differ(where, "body", a.body, b.body, differences, found);
+            differ(where, "origin", a.origin, b.origin, differences, found);
             TreeMap<String, String> names = new TreeMap<>(a.headers);
             names.putAll(b.headers);
-            names.keySet().forEach(name -> differ(where, name, a.headers.get(name), b.headers.get(name), script, found));
+            names.keySet().forEach(name -> differ(where, name, a.headers.get(name), b.headers.get(name), differences, found));
         }
     }
 
-    /** The owner differs in nothing. */
-    private static void differ(String where, String what, Object stock, Object atoll, CachingCase script, List<String> found) {
-        if (!Objects.equals(stock, atoll) && (where.startsWith("OWNER") || !script.differences.contains(what))) {
+    private static void differ(String where, String what, Object stock, Object atoll, Set<String> differences, List<String> found) {
+        if (!Objects.equals(stock, atoll) && !differences.contains(what)) {
             found.add(where + what + ": stock " + brief(stock) + ", atoll " + brief(atoll));
         }
     }

@@ -224,7 +224,7 @@ public final class RouteMesh {
                             proxy_hide_header X-Upstream;
                             proxy_hide_header X-Role;
                             add_header X-Upstream $upstream_addr;
-                            add_header X-Role $atoll_role;
+                            add_header X-Role $atoll_role always;
                         }
                     }
                     """.formatted(secret == null ? "" : "atoll_secret " + scene.file("secret") + ";", http,

@@ -14,6 +14,7 @@
  *   ngx_http_atoll_variables.c variables
  *   ngx_http_atoll_disk.c      atoll_disk_reserve
  *   ngx_http_atoll_purge.c     atoll_purge_key, atoll_purge_wait, $atoll_generation
+ *   ngx_http_atoll_purge_file.c  atoll_purge
  *   ngx_http_atoll_status.c    atoll_status
  */
 #ifndef NGX_HTTP_ATOLL_H
@@ -83,6 +84,7 @@ typedef struct {
     ngx_array_t               upstreams;        /* of ngx_http_atoll_srv_conf_t *, with `atoll` */
     ngx_array_t               routes;           /* of ngx_http_atoll_route_t * */
     ngx_array_t               disks;            /* of ngx_http_atoll_disk_t */
+    ngx_array_t               purges;           /* of ngx_http_atoll_purge_t */
 
     /* master: between postconfiguration and init_module */
     atoll_known_t             known;            /* the live zone's members, where the upstreams' previous rings lie */
@@ -113,7 +115,18 @@ typedef struct {
 
 typedef struct {
     ngx_http_complex_value_t  *purge_key;       /* NULL: host, path and arguments */
+    ngx_http_complex_value_t  *purge_file;      /* the key of atoll_purge, in nginx's cache; NULL: no atoll_purge here */
+    ngx_shm_zone_t            *purge_zone;      /* and that cache's zone */
 } ngx_http_atoll_loc_conf_t;
+
+
+/* An atoll_purge. */
+typedef struct {
+    ngx_str_t                   zone;
+    ngx_http_atoll_loc_conf_t  *conf;
+    u_char                     *file;           /* where it stands */
+    ngx_uint_t                  line;
+} ngx_http_atoll_purge_t;
 
 
 /* What this worker keeps of a peer, behind atoll_peer_t.session. */
@@ -193,6 +206,20 @@ ngx_uint_t ngx_http_atoll_has_room(ngx_http_request_t *r);
 /* ngx_http_atoll_purge.c */
 char *ngx_http_atoll_purge_wait(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 ngx_int_t ngx_http_atoll_generation_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
+ngx_int_t ngx_http_atoll_purge_key_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
+
+/*
+ * The generation that a call to atoll_purge names in its argument `generation`, as it stands in keys. NGX_DECLINED: it names none;
+ * NGX_ERROR: it is no number.
+ */
+ngx_int_t ngx_http_atoll_named_generation(ngx_http_request_t *r, ngx_str_t *text);
+
+/* ngx_http_atoll_purge_file.c */
+char *ngx_http_atoll_purge(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+ngx_int_t ngx_http_atoll_init_purges(ngx_conf_t *cf, ngx_http_atoll_main_conf_t *amcf);
+
+/* The key that a call to atoll_purge names in its argument `key`, decoded. NGX_DECLINED: it names none. */
+ngx_int_t ngx_http_atoll_named_key(ngx_http_request_t *r, ngx_str_t *key);
 
 /* Whether the peer's address, which comes from the zone, is a whole one of IPv4 or IPv6. */
 static ngx_inline ngx_uint_t
@@ -212,6 +239,7 @@ ngx_http_atoll_is_inet(const atoll_peer_t *peer)
 
 /* ngx_http_atoll_status.c */
 char *ngx_http_atoll_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+ngx_int_t ngx_http_atoll_send_json(ngx_http_request_t *r, ngx_uint_t status, ngx_buf_t *b);
 
 extern ngx_module_t  ngx_http_atoll_module;
 

@@ -90,6 +90,13 @@ ngx_command_t  ngx_http_atoll_commands[] = {
       offsetof(ngx_http_atoll_loc_conf_t, purge_key),
       NULL },
 
+    { ngx_string("atoll_purge"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE2,
+      ngx_http_atoll_purge,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("atoll_purge_wait"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
       ngx_http_atoll_purge_wait,
@@ -131,7 +138,8 @@ ngx_http_atoll_create_main_conf(ngx_conf_t *cf)
 
     if (ngx_array_init(&amcf->upstreams, cf->pool, 4, sizeof(ngx_http_atoll_srv_conf_t *)) != NGX_OK
         || ngx_array_init(&amcf->routes, cf->pool, 1, sizeof(ngx_http_atoll_route_t *)) != NGX_OK
-        || ngx_array_init(&amcf->disks, cf->pool, 1, sizeof(ngx_http_atoll_disk_t)) != NGX_OK)
+        || ngx_array_init(&amcf->disks, cf->pool, 1, sizeof(ngx_http_atoll_disk_t)) != NGX_OK
+        || ngx_array_init(&amcf->purges, cf->pool, 1, sizeof(ngx_http_atoll_purge_t)) != NGX_OK)
     {
         return NULL;
     }

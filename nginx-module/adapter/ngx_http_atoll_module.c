@@ -56,6 +56,10 @@ ngx_http_atoll_postconfiguration(ngx_conf_t *cf)
     ngx_http_atoll_init_disks(cf, amcf);
     ngx_http_atoll_add_refusal();
 
+    if (ngx_http_atoll_init_purges(cf, amcf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     if (amcf->upstreams.nelts == 0 || ngx_process == NGX_PROCESS_SIGNALLER) {
         return NGX_OK;
     }

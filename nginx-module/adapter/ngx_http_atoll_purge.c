@@ -1,6 +1,9 @@
 /*
  * $atoll_generation      goes first in proxy_cache_key: nothing, or a number in blanks that is another one after each purge
  *                        that concerns the request's key (atoll_purge_key)
+ * $atoll_purge_key       what purges call the request's object
+ *
+ * In a location with atoll_purge both are what the call names, where it does: see ngx_http_atoll_purge_file.c.
  *
  * A key that comes from a request cannot begin with a blank, so no client can ask for a key with a number of its choice.
  */
@@ -65,14 +68,23 @@ ngx_http_atoll_host(ngx_http_request_t *r, ngx_str_t *host)
 }
 
 
-/* What purges call the request's object: atoll_purge_key, else host, path and arguments. */
+/* What purges call the request's object: what a call to atoll_purge names, else atoll_purge_key, else host, path and arguments. */
 static ngx_int_t
 ngx_http_atoll_purge_key(ngx_http_request_t *r, ngx_str_t *host, ngx_str_t *key)
 {
     u_char                     *p;
+    ngx_int_t                   rc;
     ngx_http_atoll_loc_conf_t  *alcf;
 
     alcf = ngx_http_get_module_loc_conf(r, ngx_http_atoll_module);
+
+    if (alcf->purge_zone) {
+        rc = ngx_http_atoll_named_key(r, key);
+
+        if (rc != NGX_DECLINED) {
+            return rc;
+        }
+    }
 
     if (alcf->purge_key) {
         return ngx_http_complex_value(r, alcf->purge_key, key);
@@ -99,13 +111,44 @@ ngx_http_atoll_purge_key(ngx_http_request_t *r, ngx_str_t *host, ngx_str_t *key)
 }
 
 
+/* A number of up to 16 hexadecimal digits, lower case; none is 0. */
+static ngx_int_t
+ngx_http_atoll_hex(u_char *p, u_char *last, uint64_t *number)
+{
+    ngx_uint_t  digit;
+
+    *number = 0;
+
+    if (last - p > 16) {
+        return NGX_ERROR;
+    }
+
+    for ( /* void */ ; p < last; p++) {
+
+        if (*p >= '0' && *p <= '9') {
+            digit = *p - '0';
+
+        } else if (*p >= 'a' && *p <= 'f') {
+            digit = *p - 'a' + 10;
+
+        } else {
+            return NGX_ERROR;
+        }
+
+        *number = *number << 4 | digit;
+    }
+
+    return NGX_OK;
+}
+
+
 /* The generation that another node of the route has for this request; 0: none, or none to be believed. */
 static uint64_t
 ngx_http_atoll_received_generation(ngx_http_request_t *r)
 {
     u_char                 *p, *last;
     uint64_t                number;
-    ngx_uint_t              i, digit;
+    ngx_uint_t              i;
     ngx_list_part_t        *part;
     ngx_table_elt_t        *header;
     ngx_http_atoll_plan_t  *plan;
@@ -123,32 +166,13 @@ ngx_http_atoll_received_generation(ngx_http_request_t *r)
     p = ngx_strlchr(header->value.data, last, '.');
     p = p ? p + 1 : header->value.data;
 
-    if (last - p > 16) {
+    if (ngx_http_atoll_hex(p, last, &number) != NGX_OK) {
         return 0;
     }
 
     plan = ngx_http_atoll_plan(r);
 
-    if (plan == NULL || plan->received == NGX_HTTP_ATOLL_NO_TIER) {
-        return 0;
-    }
-
-    for (number = 0; p < last; p++) {
-
-        if (*p >= '0' && *p <= '9') {
-            digit = *p - '0';
-
-        } else if (*p >= 'a' && *p <= 'f') {
-            digit = *p - 'a' + 10;
-
-        } else {
-            return 0;
-        }
-
-        number = number << 4 | digit;
-    }
-
-    return number;
+    return plan == NULL || plan->received == NGX_HTTP_ATOLL_NO_TIER ? 0 : number;
 }
 
 
@@ -183,6 +207,63 @@ ngx_http_atoll_make_generation(ngx_http_request_t *r, ngx_str_t *host, ngx_str_t
 }
 
 
+ngx_int_t
+ngx_http_atoll_named_generation(ngx_http_request_t *r, ngx_str_t *text)
+{
+    uint64_t   number;
+    ngx_str_t  value;
+
+    if (ngx_http_arg(r, (u_char *) "generation", sizeof("generation") - 1, &value) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    if (ngx_http_atoll_hex(value.data, value.data + value.len, &number) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_str_null(text);
+
+    if (number) {
+        text->data = ngx_pnalloc(r->pool, NGX_HTTP_ATOLL_GENERATION_LEN);
+        if (text->data == NULL) {
+            return NGX_ERROR;
+        }
+
+        text->len = ngx_sprintf(text->data, " %xL ", number) - text->data;
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_atoll_set_text(ngx_http_variable_value_t *v, ngx_str_t *text)
+{
+    v->valid = 1;
+    v->no_cacheable = 0;
+    v->not_found = 0;
+    v->data = text->len ? text->data : (u_char *) "";
+    v->len = text->len;
+}
+
+
+ngx_int_t
+ngx_http_atoll_purge_key_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_str_t  host, key;
+
+    ngx_http_atoll_host(r, &host);
+
+    if (ngx_http_atoll_purge_key(r, &host, &key) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_atoll_set_text(v, &key);
+
+    return NGX_OK;
+}
+
+
 /*
  * The same in all of a request: slices and background updates are of the copy that it began with, whatever is purged
  * meanwhile.
@@ -190,8 +271,24 @@ ngx_http_atoll_make_generation(ngx_http_request_t *r, ngx_str_t *host, ngx_str_t
 ngx_int_t
 ngx_http_atoll_generation_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data)
 {
-    ngx_str_t              host, key, text;
-    ngx_http_atoll_ctx_t  *ctx;
+    ngx_int_t                   rc;
+    ngx_str_t                   host, key, text;
+    ngx_http_atoll_ctx_t       *ctx;
+    ngx_http_atoll_loc_conf_t  *alcf;
+
+    alcf = ngx_http_get_module_loc_conf(r, ngx_http_atoll_module);
+
+    if (alcf->purge_zone) {
+        rc = ngx_http_atoll_named_generation(r, &text);
+
+        if (rc == NGX_OK) {
+            ngx_http_atoll_set_text(v, &text);
+        }
+
+        if (rc != NGX_DECLINED) {
+            return rc;
+        }
+    }
 
     ngx_http_atoll_host(r, &host);
 
@@ -214,11 +311,7 @@ ngx_http_atoll_generation_variable(ngx_http_request_t *r, ngx_http_variable_valu
         ctx->generation = text;
     }
 
-    v->valid = 1;
-    v->no_cacheable = 0;
-    v->not_found = 0;
-    v->data = ctx->generation.len ? ctx->generation.data : (u_char *) "";
-    v->len = ctx->generation.len;
+    ngx_http_atoll_set_text(v, &ctx->generation);
 
     return NGX_OK;
 }

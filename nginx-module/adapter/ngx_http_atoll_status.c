@@ -4,7 +4,6 @@
 
 
 static ngx_int_t ngx_http_atoll_status_handler(ngx_http_request_t *r);
-static ngx_int_t ngx_http_atoll_send_json(ngx_http_request_t *r, ngx_buf_t *b);
 static u_char *ngx_http_atoll_status_rows(u_char *p, u_char *end, const atoll_zone_t *zone);
 static u_char *ngx_http_atoll_status_disks(u_char *p, u_char *end, ngx_http_atoll_main_conf_t *amcf, ngx_log_t *log);
 static u_char *ngx_http_atoll_status_upstream(u_char *p, u_char *end, ngx_http_atoll_main_conf_t *amcf,
@@ -138,17 +137,17 @@ ngx_http_atoll_status_handler(ngx_http_request_t *r)
 
     b->last = ngx_slprintf(p, end, "]}\n");
 
-    return ngx_http_atoll_send_json(r, b);
+    return ngx_http_atoll_send_json(r, NGX_HTTP_OK, b);
 }
 
 
-static ngx_int_t
-ngx_http_atoll_send_json(ngx_http_request_t *r, ngx_buf_t *b)
+ngx_int_t
+ngx_http_atoll_send_json(ngx_http_request_t *r, ngx_uint_t status, ngx_buf_t *b)
 {
     ngx_int_t    rc;
     ngx_chain_t  out;
 
-    r->headers_out.status = NGX_HTTP_OK;
+    r->headers_out.status = status;
     r->headers_out.content_length_n = b->last - b->pos;
     ngx_str_set(&r->headers_out.content_type, "application/json");
     r->headers_out.content_type_len = r->headers_out.content_type.len;

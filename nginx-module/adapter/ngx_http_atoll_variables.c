@@ -3,7 +3,7 @@
  * $atoll_owner           who is asked first for this request's key: in the upstream the request went to, else in the only
  *                        upstream with `atoll`; empty when there are several
  * $atoll_owner_NAME      the same in upstream NAME, with that upstream's key
- * $atoll_generation      see ngx_http_atoll_purge.c
+ * $atoll_generation, $atoll_purge_key  see ngx_http_atoll_purge.c
  *
  * $atoll_no_store        1 where no copy should be kept, else empty: on all but the owner, and where the disk is full
  *
@@ -58,6 +58,8 @@ static ngx_http_variable_t  ngx_http_atoll_vars[] = {
     { ngx_string("atoll_cache_status"), NULL, ngx_http_atoll_cache_status_variable, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("atoll_generation"), NULL, ngx_http_atoll_generation_variable, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("atoll_purge_key"), NULL, ngx_http_atoll_purge_key_variable, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
       ngx_http_null_variable
 };

@@ -111,6 +111,7 @@ class DirectiveErrorsTest {
         atoll_disk_reserve '' 1m      => "atoll_disk_reserve" directive needs the folder of a cache and a size
         atoll_disk_reserve /tmp /tmp/ 1m => "atoll_disk_reserve" directive names the same folder twice
         atoll_status                  => "atoll_status" directive is not allowed here
+        atoll_purge c $uri            => "atoll_purge" directive is not allowed here
         atoll_purge_wait soon         => "soon" of "atoll_purge_wait": expected on, off or a time
         atoll_purge_wait on; atoll_purge_wait off => "atoll_purge_wait" directive is duplicate
         atoll_purge_key a; atoll_purge_key b => "atoll_purge_key" directive is duplicate
@@ -118,6 +119,25 @@ class DirectiveErrorsTest {
     void shouldRefuseInHttp(String lines, String expected, Scene scene) {
         Nginx nginx = Nginx.in(scene, "nginx");
         assertRefused(nginx.module(http(nginx, lines + ";", "atoll $uri;")), expected);
+    }
+
+    @ParameterizedTest(name = "{0}")
+    @CsvSource(delimiterString = "=>", textBlock = """
+        atoll_purge c                       => invalid number of arguments in "atoll_purge"
+        atoll_purge c $uri $args            => invalid number of arguments in "atoll_purge"
+        atoll_purge c ''                    => "" of "atoll_purge": expected a key, as in proxy_cache_key
+        atoll_purge '' $uri                 => "" of "atoll_purge": expected the name of a cache's keys_zone
+        atoll_purge c $uri; atoll_purge c a => "atoll_purge" directive is duplicate
+        atoll_purge d $uri                  => no cache "d" for "atoll_purge" in
+        atoll_purge rate $uri               => no cache "rate" for "atoll_purge" in
+        """)
+    void shouldRefuseInALocation(String lines, String expected, Scene scene) {
+        Nginx nginx = Nginx.in(scene, "nginx");
+        assertRefused(nginx.module("""
+                limit_req_zone $uri zone=rate:1m rate=1r/s;
+                proxy_cache_path cache keys_zone=c:1m;
+                server { listen %s; location / { %s; } }
+                """.formatted(nginx.socket(), lines)), expected);
     }
 
     private static void assertRefused(Nginx nginx, String expected) {

@@ -131,7 +131,7 @@ public final class Agent implements AgentService, AutoCloseable {
         this.memberBook = new MemberBook(journal.members());
         AgentContext context = new AgentContext(loop, Posix::monotonicMs, new SplittableRandom());
         this.purges = new Purges(config.purge(), purgeJournal(config.storePath()), config.token(), context, disk,
-                this::putInForce, () -> zones.isEmpty() ? "" : zones.get(0).node());
+                new ZonesOfPurges(), () -> zones.isEmpty() ? "" : zones.get(0).node());
         new PurgeMetrics(metrics.registry(), purges);
         long pid = ProcessHandle.current().pid();
         ZoneAgent.Services services = new ZoneAgent.Services(context,
@@ -318,8 +318,22 @@ public final class Agent implements AgentService, AutoCloseable {
         return taken ? zone.path().toString() : name;
     }
 
-    private void putInForce(Collection<Purge> fresh) {
-        zones.forEach(zone -> zone.purge(fresh));
+    private final class ZonesOfPurges implements Purges.Zones {
+        @Override
+        public boolean put(Collection<Purge> fresh) {
+            boolean done = true;
+            for (ZoneAgent zone : zones) {
+                done &= zone.purge(fresh);
+            }
+            return done;
+        }
+
+        @Override
+        public Set<Long> generations(String key) {
+            Set<Long> generations = new LinkedHashSet<>();
+            zones.forEach(zone -> zone.generation(key).ifPresent(generations::add));
+            return generations;
+        }
     }
 
     // ---- handing work over

@@ -210,6 +210,10 @@ class ExamplesTest {
             assertEquals(200, answer.status(), answer.body());
             assertEquals("MISS", get(example, "/images/1.jpg").header("X-Cache"));
             assertEquals(other, get(example, "/other").body());
+            answer = Http.withBody(Http.address("127.0.0.1:" + example.ports.get(6)), "POST", "/v1/purge",
+                    "{\"key\": \"atoll/other\"}");
+            assertTrue(answer.body().contains("\"file deleted\""), answer.body());
+            assertEquals("MISS", get(example, "/other").header("X-Cache"));
             return null;
         });
     }
@@ -354,6 +358,7 @@ class ExamplesTest {
     private static void withAgent(Example example, String conf, java.util.concurrent.Callable<Void> asked) throws IOException {
         String text = Files.readString(EXAMPLES.resolve("agent").resolve(conf)).replace("@RUN@", example.run.toString())
                 .replace("@PORT1@", Integer.toString(example.ports.get(7)))
+                .replace("@PORT2@", Integer.toString(example.ports.get(0)))
                 .replace("@PORT@", Integer.toString(example.ports.get(6)));
         Path file = Files.writeString(example.run.resolve(conf), text);
         Process agent = new ProcessBuilder(ProcessHandle.current().info().command().orElse("java"), "-jar",

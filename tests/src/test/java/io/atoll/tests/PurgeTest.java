@@ -2,20 +2,31 @@ package io.atoll.tests;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import io.atoll.tests.harness.Agent;
 import io.atoll.tests.harness.Await;
+import io.atoll.tests.harness.Gdb;
 import io.atoll.tests.harness.Http;
+import io.atoll.tests.harness.Load;
 import io.atoll.tests.harness.PurgeMesh;
 import io.atoll.tests.harness.RouteMesh;
 import io.atoll.tests.harness.Scene;
 import io.atoll.tests.harness.SceneExtension;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 import java.util.stream.IntStream;
+import java.util.zip.CRC32;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
 
@@ -166,6 +177,147 @@ class PurgeTest {
     }
 
     @Test
+    void shouldHaveTheFileOfBeforeDeletedAtOnce(Scene scene) {
+        PurgeMesh mesh = PurgeMesh.start(scene, 2, "atoll.purge.delete = [\"http://NODE/delete\"]\n");
+        warm(mesh, "/o/1", "/o/2?a=%C3%BC+b", "/a/1");
+        assertEquals("file deleted", localDetail(mesh.purge(0, "{\"key\": \"atoll/o/1\"}")));
+        assertEquals(2, files(mesh.node(0)));
+        awaitFiles(mesh.node(1), 2);
+        assertEquals("no file to delete", localDetail(mesh.purge(0, "{\"key\": \"atoll/o/1\"}")));
+        assertEquals("file deleted", localDetail(mesh.purge(0, "{\"key\": \"atoll/o/2?a=%C3%BC+b\"}")));
+        warm(mesh, "/o/1");
+        assertEquals("", localDetail(mesh.purge(0, "{\"prefix\": \"atoll/o/\"}")), "a prefix is not looked for on disk");
+        warm(mesh, "/o/1");
+        assertEquals("file deleted", localDetail(mesh.purge(1, "{\"key\": \"atoll/o/1\"}")), "stored after a purge of its prefix");
+        assertAll(mesh, "HIT", "/a/1");
+        assertAll(mesh, "MISS", "/o/1");
+    }
+
+    @Test
+    void shouldPurgeEvenWhereTheFileCannotBeDeleted(Scene scene) {
+        PurgeMesh mesh = PurgeMesh.start(scene, 1, "atoll.purge.delete = [\"http://NODE/forbidden\", \"http://NODE/delete\"]\n");
+        mesh.node(0).nginx().expectLog("access forbidden by rule");
+        warm(mesh, "/o/1");
+        JsonNode answer = mesh.purge(0, "{\"key\": \"atoll/o/1\"}");
+        assertEquals("done", answer.path("state").asText(), answer.toString());
+        assertTrue(localDetail(answer).matches("file not deleted: http://.*/forbidden answers 403"), answer.toString());
+        assertAll(mesh, "MISS", "/o/1");
+    }
+
+    private static String localDetail(JsonNode purge) {
+        assertEquals("local", purge.path("nodes").path(0).path("agent").asText(), purge.toString());
+        return purge.path("nodes").path(0).path("detail").asText();
+    }
+
+    /** The master stands still when it has copied the purges into a new zone file, before that one takes the old one's place. */
+    @Test
+    void shouldNotAnswerWhileNginxMakesANewZoneThatMayLackThePurge(Scene scene) {
+        PurgeMesh mesh = PurgeMesh.start(scene, 1, "atoll.heartbeat = 10 s\natoll.lease = 30 s\n");
+        PurgeMesh.Node node = mesh.node(0);
+        warm(mesh, "/o/1");
+        CompletableFuture<Void> reload;
+        String id;
+        try (Gdb gdb = Gdb.attach(scene, node.nginx().pid())) {
+            gdb.breakAt("atoll_new_file_place");
+            reload = CompletableFuture.runAsync(() -> node.resize("12m"));
+            gdb.awaitBreak();
+            JsonNode answer = mesh.purge(0, "{\"key\": \"atoll/o/1\"}");
+            assertEquals("pending", answer.path("state").asText(), answer.toString());
+            assertEquals("nginx publishes a configuration", localDetail(answer));
+            id = answer.path("id").asText();
+        }
+        mesh.awaitDone(0, id);
+        reload.join();
+        assertEquals("MISS", node.cache("/o/1"), "by a worker of the new file");
+        assertEquals("HIT", node.cache("/o/1"));
+    }
+
+    private static Path journal(PurgeMesh.Node node) {
+        return node.agent().journal().resolveSibling("agent.journal.purges");
+    }
+
+    @Test
+    void shouldPurgeEverythingOnAHostWhoseJournalIsDamagedOrBehind(Scene scene) throws IOException {
+        PurgeMesh mesh = PurgeMesh.start(scene, 2);
+        PurgeMesh.Node node = mesh.node(0);
+        mesh.purge(0, "{\"key\": \"atoll/o/1\"}");
+        mesh.purge(0, "{\"key\": \"atoll/o/2\"}");
+        warm(mesh, "/o/1", "/o/3");
+
+        node.agent().kill();
+        byte[] whole = Files.readAllBytes(journal(node));
+        byte[] flipped = whole.clone();
+        flipped[flipped.length / 2] ^= 1;
+        Files.write(journal(node), flipped);
+        node.agent().start();
+        assertEquals("MISS", node.cache("/o/3"), "a bit of the journal was flipped");
+        assertEquals("HIT", node.cache("/o/3"));
+        assertTrue(node.agent().log().contains("the journal was damaged"), node.agent().log());
+        assertEquals("HIT", mesh.node(1).cache("/o/3"), "the other host is none the worse");
+
+        node.agent().kill();
+        Files.writeString(journal(node), Files.readAllLines(journal(node)).get(0) + "\n",
+                StandardOpenOption.TRUNCATE_EXISTING);
+        node.agent().start();
+        assertEquals("MISS", node.cache("/o/3"), "all but the journal's first line is missing");
+        assertEquals("HIT", node.cache("/o/3"));
+        assertTrue(node.agent().log().contains("does not know: everything on this host is purged"), node.agent().log());
+
+        node.agent().kill();
+        Files.writeString(journal(node), "0123abcd {\"rec", StandardOpenOption.APPEND);
+        node.agent().start();
+        assertEquals("HIT", node.cache("/o/3"), "a line that was never finished was never answered");
+        mesh.awaitSync();
+        mesh.purge(0, "{\"key\": \"atoll/o/3\"}");
+        assertAll(mesh, "MISS", "/o/3");
+        assertAll(mesh, "HIT", "/o/3");
+    }
+
+    @Test
+    void shouldGiveUpAnAgentThatWasAwayForTooLongWhichPurgesEverythingThen(Scene scene) throws IOException {
+        PurgeMesh mesh = PurgeMesh.start(scene, 2, "atoll.purge.sync-timeout = 500 ms\n");
+        PurgeMesh.Node told = mesh.node(0);
+        PurgeMesh.Node away = mesh.node(1);
+        warm(mesh, "/o/1", "/o/2");
+        away.agent().kill();
+        String id = mesh.purge(0, "{\"key\": \"atoll/o/1\"}").path("id").asText();
+        told.agent().kill();
+        age(journal(told), Duration.ofHours(180));
+        told.agent().start();
+        Await.until("the agent that is away to be given up", LIMIT,
+                () -> told.agent().get("/v1/purges/" + id).path("state").asText().equals("expired"));
+        assertTrue(told.agent().log().contains("was not told 1 purges within atoll.purge.expire"), told.agent().log());
+        assertEquals("MISS", told.cache("/o/2"), "it was away as long itself");
+        assertEquals("HIT", away.cache("/o/1"), "nobody told it");
+        age(journal(away), Duration.ofHours(180));
+        away.agent().start();
+        assertEquals("MISS", away.cache("/o/1"));
+        assertEquals("MISS", away.cache("/o/2"));
+        assertTrue(away.agent().log().contains("away for longer than atoll.purge.expire"), away.agent().log());
+        mesh.awaitSync();
+        away.agent().kill();
+        told.agent().kill();
+        age(journal(told), Duration.ofHours(24));
+        told.agent().start();
+        assertEquals(404, told.agent().send("GET", "/v1/purges/" + id).status(), "forgotten a day after it expired");
+        assertEquals("HIT", told.cache("/o/2"));
+    }
+
+    /** Makes a journal of that long ago: takes it off all its times. */
+    private static void age(Path journal, Duration time) throws IOException {
+        Pattern wall = Pattern.compile("\"wall\":([0-9]+)");
+        StringBuilder aged = new StringBuilder();
+        for (String line : Files.readAllLines(journal)) {
+            String record = wall.matcher(line.substring(9)).replaceAll(
+                    found -> "\"wall\":" + (Long.parseLong(found.group(1)) - time.toMillis()));
+            CRC32 crc = new CRC32();
+            crc.update(record.getBytes(StandardCharsets.UTF_8));
+            aged.append("%08x %s%n".formatted(crc.getValue(), record));
+        }
+        Files.writeString(journal, aged);
+    }
+
+    @Test
     void shouldNotFetchFromAShieldThatWasNotToldWhatAnEdgePurged(Scene scene) throws IOException {
         RouteMesh mesh = RouteMesh.in(scene, 1, 1).secret("a secret of the mesh of this scene");
         mesh.nodes().forEach(node -> node.generation("proxy_set_header Atoll-Generation $atoll_generation;"));
@@ -186,5 +338,37 @@ class PurgeTest {
         assertEquals(200, Http.get(edge.socket(), "/r/end").status());
         mesh.originLog("/r/end", 1);
         assertEquals(2, mesh.originLog("/r/1", 2).size(), "fetched once more, through the shield");
+    }
+
+    /** A hot object has a copy at its owner and one at each edge whose clients ask for it; the shield has another. */
+    @Test
+    void shouldTakeEachCopyOfAHotObject(Scene scene) throws IOException {
+        RouteMesh mesh = RouteMesh.in(scene, 3, 1);
+        mesh.nodes().forEach(node -> node.generation("proxy_set_header Atoll-Generation $atoll_generation;").caching(
+                "proxy_cache_bypass $atoll_bypass; proxy_hide_header X-Cache; add_header X-Cache $upstream_cache_status;"));
+        mesh.start();
+        String zones = mesh.nodes().stream().map(node -> '"' + node.nginx().zone().toString() + '"')
+                .collect(Collectors.joining(", ", "[", "]"));
+        Agent agent = Agent.in(scene, mesh.edge(0).nginx(), "agent", scene.address(240) + ":7412", "atoll.zone = " + zones
+                + "\natoll.hot-keys.rate = 5\natoll.hot-keys.share = 0.1\natoll.hot-keys.cool = 5 m\n");
+        agent.start();
+        List<Load> loads = mesh.edges().stream().map(edge -> Load.start(scene, edge.socket(), "", 60, random -> "/r/hot",
+                RouteMesh::body)).toList();
+        Await.until("a copy at each edge and at the shield", LIMIT,
+                () -> mesh.nodes().stream().allMatch(node -> node.copies().containsKey("/r/hot")));
+        loads.forEach(load -> assertEquals(List.of(), load.stop().failed()));
+        assertEquals(List.of("HIT", "HIT", "HIT"), caches(mesh));
+        assertEquals(200, agent.send("POST", "/v1/purge", "{\"key\": \"atoll/r/hot\"}").status());
+        assertEquals(List.of("MISS", "MISS", "MISS"), caches(mesh));
+        assertEquals(List.of("HIT", "HIT", "HIT"), caches(mesh));
+        assertEquals(2, mesh.originLog("/r/hot", 2).size(), "fetched once more, by the shield");
+    }
+
+    private static List<String> caches(RouteMesh mesh) throws IOException {
+        List<String> caches = new ArrayList<>();
+        for (RouteMesh.Node edge : mesh.edges()) {
+            caches.add(Http.get(edge.socket(), "/r/hot").header("X-Cache"));
+        }
+        return caches;
     }
 }

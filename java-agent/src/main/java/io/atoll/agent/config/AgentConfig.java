@@ -10,6 +10,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
 import java.util.logging.Level;
+import java.util.regex.Pattern;
 
 import com.typesafe.config.Config;
 import com.typesafe.config.ConfigException;
@@ -21,6 +22,9 @@ import com.typesafe.config.ConfigSyntax;
 public record AgentConfig(List<Path> zones, Duration heartbeat, Duration lease, ListenAddress apiListen, String token,
         ListenAddress metricsListen, boolean metricsJvm, Path storePath, ProbeConfig probe, HotKeysConfig hotKeys,
         PurgeConfig purge, ResolveConfig resolve, LogLevel logLevel) {
+    private static final String HOST_PORT = "https?://(\\[[0-9A-Fa-f:.]+]|[^/:@\\s]+):[0-9]{1,5}";
+    private static final Pattern AGENT = Pattern.compile(HOST_PORT + "/?");
+    private static final Pattern LOCATION = Pattern.compile(HOST_PORT + "/[^\\s?#\"<>\\\\^`{|}]*");
 
     /**
      * Purges.
@@ -28,8 +32,9 @@ public record AgentConfig(List<Path> zones, Duration heartbeat, Duration lease, 
      * @param agents      of the other hosts, as http(s)://HOST:PORT
      * @param expire      for how long an agent that is away is told, and a purge stands
      * @param syncTimeout for how long caches of before wait, when this agent begins, for what the others know
+     * @param delete      where files of before are deleted: locations with atoll_purge, as http(s)://HOST:PORT/PATH
      */
-    public record PurgeConfig(List<String> agents, Duration expire, Duration syncTimeout) {}
+    public record PurgeConfig(List<String> agents, Duration expire, Duration syncTimeout, List<String> delete) {}
 
     /** How probes are made; what they ask stands in the zone. */
     public record ProbeConfig(boolean keepalive, Transport transport) {}
@@ -187,11 +192,13 @@ public record AgentConfig(List<Path> zones, Duration heartbeat, Duration lease, 
     }
 
     private static PurgeConfig purge(Section mesh, Section purge) {
-        List<String> agents = mesh.urls("agents");
+        List<String> agents = mesh.urls("agents", AGENT, "the address of an agent's API, such as \"http://10.0.0.2:9181\"");
         mesh.finish();
         PurgeConfig config = new PurgeConfig(agents,
                 purge.duration("expire", Duration.ofMinutes(1), Duration.ofDays(366)),
-                purge.duration("sync-timeout", Duration.ofMillis(100), Duration.ofHours(1)));
+                purge.duration("sync-timeout", Duration.ofMillis(100), Duration.ofHours(1)),
+                purge.urls("delete", LOCATION, "the address of a location with atoll_purge, such as "
+                        + "\"http://127.0.0.1:8099/purge\""));
         purge.finish();
         return config;
     }

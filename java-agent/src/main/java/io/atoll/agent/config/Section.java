@@ -21,7 +21,6 @@ import com.typesafe.config.ConfigValueType;
  * the others. A problem is noted and a stand-in returned, so that one run reports them all.
  */
 final class Section {
-    private static final Pattern URL = Pattern.compile("https?://(\\[[0-9A-Fa-f:.]+]|[^/:@\\s]+):[0-9]{1,5}/?");
 
     private final ConfigObject object;
     private final ConfigObject defaults;
@@ -75,20 +74,20 @@ final class Section {
         return strings;
     }
 
-    /** A list, which may be empty, of http(s)://HOST:PORT; without a slash at the end. */
-    List<String> urls(String key) {
+    /** A list, which may be empty, of addresses of a form; without a slash at the end. */
+    List<String> urls(String key, Pattern form, String expected) {
         ConfigValue value = value(key);
         List<String> urls = new ArrayList<>();
         if (!(value instanceof ConfigList list)) {
-            problem(key, value, "a list of addresses such as [\"http://10.0.0.2:9181\"]");
+            problem(key, value, "a list, each " + expected);
             return urls;
         }
         for (ConfigValue element : list) {
             String url = String.valueOf(element.unwrapped());
-            if (URL.matcher(url).matches()) {
+            if (form.matcher(url).matches()) {
                 urls.add(url.endsWith("/") ? url.substring(0, url.length() - 1) : url);
             } else {
-                problem(key, element, "the address of an agent's API, such as \"http://10.0.0.2:9181\"");
+                problem(key, element, expected);
             }
         }
         return urls;

@@ -18,7 +18,6 @@ import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.TimeUnit;
-import java.util.function.Consumer;
 import java.util.function.Supplier;
 
 import io.atoll.agent.api.ApiException;
@@ -52,6 +51,7 @@ public final class Purges implements PurgeService, PurgeBook, MeshAgent.Listener
     private static final long ALIVE_EVERY_MS = 600_000;
     private static final long ANSWER_AFTER_MS = 1000;
     private static final long SHOWN_MS = 86_400_000;
+    private static final long SETTLE_EVERY_MS = 5;
     private static final int PAGE = 500;
 
     private final PurgeConfig config;
@@ -60,7 +60,8 @@ public final class Purges implements PurgeService, PurgeBook, MeshAgent.Listener
     private final EventLoop loop;
     private final ExecutorService disk;
     private final PurgeJournal journal;
-    private final Consumer<Collection<Purge>> zones;
+    private final Zones zones;
+    private final PurgedFiles files;
     private final Supplier<String> node;
     private final Map<String, Purge> purges = new LinkedHashMap<>();
     private final Map<String, Map<String, Long>> deliveries;
@@ -69,20 +70,34 @@ public final class Purges implements PurgeService, PurgeBook, MeshAgent.Listener
 
     private volatile boolean inSync;
     private long last;
+    private long settled;
+    private CompletableFuture<Void> settling = CompletableFuture.completedFuture(null);
     private long startedMs;
     private long aliveMs;
     private ScheduledFuture<?> actions;
 
+    /** The zones of this host; on the agent's thread. */
+    public interface Zones {
+        /**
+         * Puts purges in force, and what was put before.
+         *
+         * @return false while nginx publishes a configuration, for which it may have copied what stood before: call again
+         */
+        boolean put(Collection<Purge> purges);
+
+        /** What nginx has in front of a key now, in each zone. */
+        Set<Long> generations(String key);
+    }
+
     private record Waiting(String id, CompletableFuture<Void> answer) {}
 
     /**
-     * @param path  of the journal
-     * @param zones puts purges in force in all zones, on the agent's thread
-     * @param node  this node's name
+     * @param path of the journal
+     * @param node this node's name
      * @throws IOException when the journal is held by another agent
      */
     public Purges(PurgeConfig config, Path path, String token, AgentContext context, ExecutorService disk,
-            Consumer<Collection<Purge>> zones, Supplier<String> node) throws IOException {
+            Zones zones, Supplier<String> node) throws IOException {
         this.config = config;
         this.path = path;
         this.context = context;
@@ -95,14 +110,15 @@ public final class Purges implements PurgeService, PurgeBook, MeshAgent.Listener
         if (journal.isDamaged() || isTooOld()) {
             purgeAtStart(journal.isDamaged() ? "the journal was damaged" : "away for longer than atoll.purge.expire");
         }
-        if (!config.agents().isEmpty()) {
-            HttpClient client = HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1)
-                    .connectTimeout(Duration.ofSeconds(1)).executor(loop).build();
-            for (String url : config.agents()) {
-                agents.add(new MeshAgent(url, token, client, loop, context.clock(), context.random(), this));
-            }
+        HttpClient client = config.agents().isEmpty() && config.delete().isEmpty() ? null
+                : HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).connectTimeout(Duration.ofSeconds(1))
+                        .executor(loop).build();
+        for (String url : config.agents()) {
+            agents.add(new MeshAgent(url, token, client, loop, context.clock(), context.random(), this));
         }
+        this.files = new PurgedFiles(config.delete(), client, loop, id -> answerWhoWaits());
         journal.purges().forEach(this::remember);
+        this.settled = last;
         this.deliveries = journal.deliveries();
         deliveries.forEach(this::restore);
         this.inSync = agents.isEmpty();
@@ -148,6 +164,7 @@ public final class Purges implements PurgeService, PurgeBook, MeshAgent.Listener
     public void start() {
         startedMs = context.clock().getAsLong();
         aliveNow();
+        expire();
         act();
         actions = loop.scheduleWithFixedDelay(this::act, 50, 50, TimeUnit.MILLISECONDS);
     }
@@ -158,7 +175,7 @@ public final class Purges implements PurgeService, PurgeBook, MeshAgent.Listener
         if (!inSync && (agents.stream().allMatch(MeshAgent::wasAsked)
                 || now - startedMs > config.syncTimeout().toMillis())) {
             inSync = true;
-            zones.accept(List.of());
+            zones.put(List.of());
             aliveNow();
             List<String> silent = agents.stream().filter(agent -> !agent.wasAsked())
                     .map(agent -> agent.url() + " (" + agent.trouble() + ")").toList();
@@ -252,13 +269,39 @@ public final class Purges implements PurgeService, PurgeBook, MeshAgent.Listener
         }
     }
 
-    /** Journals what is new of it, then puts that in force. Completes on the agent's thread. */
+    /** Journals what is new of it, then puts that in force, as far as nginx does not publish. Completes on the agent's thread. */
     private CompletableFuture<List<Purge>> accept(Collection<Purge> wanted, Set<String> to) {
         return CompletableFuture.supplyAsync(() -> put(wanted, to), disk).thenApplyAsync(fresh -> {
+            Map<Purge, Set<Long>> before = new LinkedHashMap<>();
+            fresh.stream().filter(purge -> files.isOn() && purge.kind() == Kind.KEY)
+                    .forEach(purge -> before.put(purge, zones.generations(purge.text())));
             fresh.forEach(this::remember);
-            zones.accept(fresh);
+            settle(fresh);
+            before.forEach((purge, generations) -> files.delete(purge.id(), purge.text(), generations));
             return fresh;
         }, loop);
+    }
+
+    /** Puts purges in force, and goes on trying while nginx publishes. */
+    private void settle(Collection<Purge> fresh) {
+        if (zones.put(fresh)) {
+            settled = last;
+            settling.complete(null);
+            answerWhoWaits();
+        } else if (settling.isDone()) {
+            settling = new CompletableFuture<>();
+            loop.schedule(this::settleAgain, SETTLE_EVERY_MS, TimeUnit.MILLISECONDS);
+        }
+    }
+
+    private void settleAgain() {
+        if (settling.isDone()) {
+            return;
+        }
+        settle(List.of());
+        if (!settling.isDone()) {
+            loop.schedule(this::settleAgain, SETTLE_EVERY_MS, TimeUnit.MILLISECONDS);
+        }
     }
 
     @Override
@@ -294,10 +337,19 @@ public final class Purges implements PurgeService, PurgeBook, MeshAgent.Listener
         agent.enqueue(purge);
     }
 
-    /** Completes when no agent is to be told any more, or after a while. */
+    /** Whether nothing is under way for a purge any more, here and elsewhere. */
+    private boolean isOver(String id) {
+        return isInForce(purges.get(id)) && !files.isUnderWay(id) && agents.stream().noneMatch(agent -> agent.isQueued(id));
+    }
+
+    private boolean isInForce(Purge purge) {
+        return purge == null || purge.number() <= settled;
+    }
+
+    /** Completes when it is over, or after a while. */
     private CompletableFuture<Void> answered(String id) {
         CompletableFuture<Void> answer = new CompletableFuture<>();
-        if (agents.stream().noneMatch(agent -> agent.isQueued(id))) {
+        if (isOver(id)) {
             answer.complete(null);
         } else {
             Waiting one = new Waiting(id, answer);
@@ -310,25 +362,30 @@ public final class Purges implements PurgeService, PurgeBook, MeshAgent.Listener
     @Override
     public void told(MeshAgent agent, List<Purge> batch) {
         delivered(batch.stream().map(Purge::id).toList(), agent.url(), System.currentTimeMillis());
-        List<Waiting> over = waiting.stream()
-                .filter(one -> agents.stream().noneMatch(other -> other.isQueued(one.id()))).toList();
+        answerWhoWaits();
+    }
+
+    private void answerWhoWaits() {
+        List<Waiting> over = waiting.stream().filter(one -> isOver(one.id())).toList();
         waiting.removeAll(over);
         over.forEach(one -> one.answer().complete(null));
     }
 
     @Override
     public CompletableFuture<?> heard(List<Purge> batch) {
-        List<Purge> unknown = batch.stream().filter(purge -> !purges.containsKey(purge.id())).toList();
+        long forgotten = System.currentTimeMillis() - config.expire().toMillis() - SHOWN_MS;
+        List<Purge> unknown = batch.stream().filter(purge -> !purges.containsKey(purge.id()) && purge.wall() >= forgotten)
+                .toList();
         if (unknown.isEmpty()) {
             return CompletableFuture.completedFuture(null);
         }
         LOG.info("{} purges were missed and are in force now", unknown.size());
-        return accept(unknown, Set.of());
+        return accept(unknown, Set.of()).thenCompose(fresh -> settling);
     }
 
     @Override
     public CompletableFuture<Integer> receive(List<Purge> batch) {
-        return accept(batch, Set.of()).thenApply(List::size);
+        return accept(batch, Set.of()).thenCompose(fresh -> settling).thenApply(nothing -> batch.size());
     }
 
     @Override
@@ -361,7 +418,8 @@ public final class Purges implements PurgeService, PurgeBook, MeshAgent.Listener
 
     private PurgeView view(Purge purge) {
         List<PurgeView.Node> nodes = new ArrayList<>();
-        nodes.add(new PurgeView.Node("local", "done", "", ""));
+        nodes.add(new PurgeView.Node("local", isInForce(purge) ? "done" : "pending", "",
+                isInForce(purge) ? files.outcome(purge.id()) : "nginx publishes a configuration"));
         deliveries.getOrDefault(purge.id(), Map.of()).forEach((url, wall) -> nodes.add(node(url, wall)));
         List<String> states = nodes.stream().map(PurgeView.Node::state).toList();
         return new PurgeView(purge.id(), word(purge.kind()), purge.text(), Long.toHexString(purge.number()),

@@ -79,8 +79,8 @@ public final class PurgeJournal implements AutoCloseable {
         @Override
         public Collection<ObjectNode> records() {
             List<ObjectNode> records = new ArrayList<>();
-            records.add(alive());
             purges.values().forEach(purge -> records.add(record(purge, deliveries.get(purge.id()))));
+            records.add(alive());   // the last: a file that was cut off is behind the zone then
             return records;
         }
 

@@ -1,5 +1,7 @@
 package io.atoll.agent.zone;
 
+import java.io.IOException;
+import java.nio.channels.FileLock;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collection;
@@ -8,6 +10,7 @@ import java.util.HashSet;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.OptionalLong;
 import java.util.Set;
 import java.util.function.BiConsumer;
 import java.util.function.BiFunction;
@@ -289,8 +292,12 @@ public final class ZoneAgent {
     /**
      * Puts purges in force, at once, also where another file has just taken this one's place; and tells workers when the
      * agent is in sync.
+     *
+     * @return false while nginx publishes: it may have copied the purges of before into a file that is to take this one's
+     *         place. Call again then
      */
-    public void purge(Collection<Purge> purges) {
+    public boolean purge(Collection<Purge> purges) {
+        boolean[] inForce = {true};
         guarded(() -> {
             if (zone == null || zone.agentEpoch() != agentEpoch) {
                 return;
@@ -298,10 +305,32 @@ public final class ZoneAgent {
             zone.purges().ifPresent(section -> purges.forEach(purge -> section.put(purge.kind(), purge.text(),
                     purge.number())));
             renewPurges();
+            inForce[0] = !isPublishing();
             if (zone.isReplaced() || file.isReplaced()) {
-                follow();
+                inForce[0] |= follow();
             }
         });
+        return inForce[0];
+    }
+
+    /** Whether nginx, or who else publishes, holds the lock. Who takes it after this call sees all that was written before. */
+    private boolean isPublishing() {
+        try (FileLock lock = file.tryLock()) {
+            return lock == null;
+        } catch (IOException e) {
+            LOG.warn("{}: it cannot be seen whether nginx publishes: {}", path, e.toString());
+            return false;
+        }
+    }
+
+    /**
+     * The generation of a key here, of the host before its first slash: what nginx's copy of it has in its own key. Empty while not
+     * attached.
+     */
+    public OptionalLong generation(String key) {
+        return reading(() -> zone() == null || zone.purges().isEmpty() ? OptionalLong.empty()
+                : OptionalLong.of(zone.purges().get().generation(key, key.substring(0, Math.max(0, key.indexOf('/'))))),
+                OptionalLong::empty);
     }
 
     // ---- what it says

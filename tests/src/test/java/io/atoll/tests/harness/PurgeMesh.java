@@ -34,8 +34,8 @@ public final class PurgeMesh {
         private Node(int i, String agents, String settings) {
             address = scene.address(10 + i);
             nginx = Nginx.in(scene, "node" + i).workers(1);
-            agent = Agent.in(scene, nginx, "agent" + i, address + ":" + AGENT_PORT, 
-                    "atoll.mesh.agents = [" + agents + "]\n" + settings);
+            agent = Agent.in(scene, nginx, "agent" + i, address + ":" + AGENT_PORT,
+                    "atoll.mesh.agents = [" + agents + "]\n" + settings.replace("NODE", address + ":" + PORT));
         }
 
         /** Starts nginx, then the agent. */
@@ -47,6 +47,11 @@ public final class PurgeMesh {
         /** Starts nginx alone. */
         public void startNginx() {
             nginx.atoll(configuration()).start();
+        }
+
+        /** Reloads nginx with a zone of another size: it makes a new file. */
+        public void resize(String size) {
+            nginx.atoll("size=" + size, configuration()).reload();
         }
 
         private String configuration() {
@@ -62,6 +67,8 @@ public final class PurgeMesh {
                         listen %s:%d backlog=1024;
                         proxy_cache_key $atoll_generation$host$uri$is_args$args;
                         location / { proxy_pass http://pool; }
+                        location = /delete { atoll_purge c $atoll_generation$atoll_purge_key; }
+                        location = /forbidden { deny all; atoll_purge c $atoll_generation$atoll_purge_key; }
                         location /slices/ {
                             slice 1k;
                             proxy_set_header Range $slice_range;
@@ -124,7 +131,10 @@ public final class PurgeMesh {
         return start(scene, count, "");
     }
 
-    /** As {@link #start(Scene, int)}, with more settings of the agents, each as `atoll.NAME = VALUE` on a line of its own. */
+    /**
+     * As {@link #start(Scene, int)}, with more settings of the agents, each as `atoll.NAME = VALUE` on a line of its own, in which NODE
+     * is where the agent's nginx listens: /delete deletes files of its cache, /forbidden must not.
+     */
     public static PurgeMesh start(Scene scene, int count, String settings) {
         PurgeMesh mesh = new PurgeMesh(scene, count, settings);
         mesh.startOrigin();

@@ -7,7 +7,6 @@ import java.util.ArrayList;
 import java.util.Collection;
 import java.util.HashMap;
 import java.util.HexFormat;
-import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Locale;
@@ -18,7 +17,6 @@ import java.util.concurrent.Callable;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.CompletionStage;
-import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ThreadFactory;
@@ -47,11 +45,11 @@ import io.atoll.agent.store.AdminJournal;
 import io.atoll.agent.store.MemberDecision;
 import io.atoll.agent.store.PeerName;
 import io.atoll.agent.store.Purge;
-import io.atoll.agent.store.ServerAddress;
 import io.atoll.agent.store.ServerName;
 import io.atoll.agent.view.AgentView;
 import io.atoll.agent.view.ChangeView;
 import io.atoll.agent.view.MembersView;
+import io.atoll.agent.view.NameView;
 import io.atoll.agent.view.OwnerView;
 import io.atoll.agent.view.ServerView;
 import io.atoll.agent.view.ZoneView;
@@ -60,7 +58,6 @@ import io.atoll.agent.zone.AgentContext;
 import io.atoll.agent.zone.MemberBook;
 import io.atoll.agent.zone.ZoneAgent;
 import io.atoll.agent.zone.ZoneViews;
-import io.atoll.core.zone.MemberChange;
 import io.atoll.core.zone.ZoneLayout;
 import io.netty.channel.EventLoop;
 import io.netty.channel.EventLoopGroup;
@@ -70,14 +67,12 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * The running agent. Three threads: {@code agent} has the zones, the probes and all their state; {@code api} talks HTTP;
+ * The running agent. Three threads: {@code agent} has the zones, the probes, the names and all their state; {@code api} talks HTTP;
  * {@code journal} waits for the disk. They hand each other work and share no other state.
  */
 public final class Agent implements AgentService, AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger("io.atoll.agent");
     private static final long STOP_SECONDS = 5;
-    private static final long PUBLISH_MS = 5_000;
-    private static final long RETRY_MS = 50;
 
     private final AgentConfig config;
     private final long startedMs = Posix.monotonicMs();
@@ -88,7 +83,7 @@ public final class Agent implements AgentService, AutoCloseable {
     private final ExecutorService disk = Executors.newSingleThreadExecutor(thread("journal"));
     private final AdminJournal journal;
     private final AdminBook book;
-    private final MemberBook memberBook;
+    private final Members members;
     private final ExecutorService names = Executors.newSingleThreadExecutor(thread("names"));
     private final Purges purges;
     private final String boot;
@@ -105,9 +100,6 @@ public final class Agent implements AgentService, AutoCloseable {
     private String lastStatus = "";
     private Future<?> beats;
     private Future<?> heats;
-    private Future<?> resolves;
-    private final Set<String> unresolved = ConcurrentHashMap.newKeySet();
-    private CompletableFuture<MembersView> lastMembers = CompletableFuture.completedFuture(null);
 
     /** @throws IOException when the journal is held by another agent; the message says by which file */
     public Agent(AgentConfig config, ServiceManager manager) throws IOException {
@@ -128,8 +120,9 @@ public final class Agent implements AgentService, AutoCloseable {
         long now = Posix.monotonicMs();
         this.book = new AdminBook(journal.decisions(), journal.isTrusted(), boot, now, System.currentTimeMillis());
         this.decisions = book.size();
-        this.memberBook = new MemberBook(journal.members());
+        MemberBook memberBook = new MemberBook(journal.members(), config.resolve().enabled());
         AgentContext context = new AgentContext(loop, Posix::monotonicMs, new SplittableRandom());
+        this.members = new Members(config, context, transport, journal, memberBook, zones, disk, names);
         this.purges = new Purges(config.purge(), purgeJournal(config.storePath()), config.token(), context, disk,
                 new ZonesOfPurges(), () -> zones.isEmpty() ? "" : zones.get(0).node());
         new PurgeMetrics(metrics.registry(), purges);
@@ -167,10 +160,6 @@ public final class Agent implements AgentService, AutoCloseable {
                 TimeUnit.MILLISECONDS);
         heats = loop.scheduleWithFixedDelay(this::heat, config.hotKeys().interval().toMillis(),
                 config.hotKeys().interval().toMillis(), TimeUnit.MILLISECONDS);
-        if (config.resolve().enabled()) {
-            long ms = config.resolve().interval().toMillis();
-            resolves = loop.scheduleWithFixedDelay(this::resolveNames, 0, ms, TimeUnit.MILLISECONDS);
-        }
         boolean apart = config.metricsListen() != null;
         Routes routes = new Routes(this, config.token(), config.apiListen().resolve().getAddress().isLoopbackAddress(),
                 apart ? null : metrics);
@@ -236,6 +225,7 @@ public final class Agent implements AgentService, AutoCloseable {
             for (ZoneAgent zone : zones) {
                 zone.beat();
             }
+            members.beat();
             Map<Path, String> found = new HashMap<>();
             for (ZoneAgent zone : zones) {
                 if (!zone.state().equals("OK")) {
@@ -455,143 +445,19 @@ public final class Agent implements AgentService, AutoCloseable {
 
     // ---- members
 
-    /** One call after the other: what one decides is in force before the next one looks. */
     @Override
     public CompletableFuture<MembersView> members(MemberCall call) {
-        CompletableFuture<MembersView> answer = CompletableFuture.supplyAsync(() -> addresses(call), names)
-                .thenCompose(addresses -> CompletableFuture.supplyAsync(() -> {
-                    CompletableFuture<MembersView> done = lastMembers.handle((before, problem) -> null)
-                            .thenApplyAsync(nothing -> decide(call, addresses), loop)
-                            .thenApplyAsync(this::recordMembers, disk)
-                            .thenComposeAsync(changes -> membersInForce(call, changes), loop);
-                    lastMembers = done;
-                    return done;
-                }, loop)).thenCompose(done -> done);
-        return answer.thenApplyAsync(result -> result, apiGroup.next());
-    }
-
-    /** Asks for all names, one after the other; what changed is published. */
-    private void resolveNames() {
-        Set<String> asked = new LinkedHashSet<>();
-        zones.forEach(zone -> asked.addAll(zone.names()));
-        if (asked.isEmpty() || names.isShutdown()) {
-            return;
-        }
-        CompletableFuture.supplyAsync(() -> resolve(asked), names).thenAcceptAsync(found -> {
-            memberBook.resolved(found);
-            zones.forEach(ZoneAgent::applyMembers);
-        }, loop);
-    }
-
-    private Map<String, List<MemberChange.Address>> resolve(Set<String> asked) {
-        Map<String, List<MemberChange.Address>> found = new HashMap<>();
-        for (String server : asked) {
-            try {
-                found.put(server, ServerAddress.resolve(server));
-                unresolved.remove(server);
-            } catch (IllegalArgumentException e) {
-                if (unresolved.add(server)) {
-                    LOG.warn("{} does not resolve; it stands for the addresses that it had", server);
-                }
-            }
-        }
-        return found;
-    }
-
-    private static List<MemberChange.Address> addresses(MemberCall call) {
-        try {
-            return call.action() == MemberCall.Action.ADD ? ServerAddress.resolve(call.server()) : List.of();
-        } catch (IllegalArgumentException e) {
-            throw new ApiException(400, call.server() + " cannot be a server", "server", e.getMessage(),
-                    "compare with the server lines of nginx.conf; for a name, ask this host's resolver");
-        }
-    }
-
-    private Map<ServerName, MemberChange> decide(MemberCall call, List<MemberChange.Address> addresses) {
-        Map<ServerName, MemberChange> changes = new LinkedHashMap<>();
-        boolean found = false;
-        for (ZoneAgent zone : zones) {
-            found |= !zone.servers(call.node(), call.upstream()).isEmpty();
-            changes.putAll(zone.decide(call, addresses));
-        }
-        if (!found) {
-            throw new ApiException(404, "No attached zone has an upstream " + call.upstream(), "/v1/upstreams/"
-                    + call.upstream(), "an upstream of GET /v1/upstreams", "compare the name with nginx.conf; check node");
-        }
-        return changes;
-    }
-
-    /** On the disk's thread, before anything is in force. */
-    private Map<ServerName, MemberChange> recordMembers(Map<ServerName, MemberChange> changes) {
-        List<MemberDecision> puts = new ArrayList<>();
-        List<ServerName> lifts = new ArrayList<>();
-        changes.forEach((name, change) -> {
-            if (change == null) {
-                lifts.add(name);
-            } else {
-                puts.add(new MemberDecision(name, change));
-            }
-        });
-        try {
-            journal.change(puts, lifts);
-            return changes;
-        } catch (IOException e) {
-            throw new ApiException(503, "The change cannot be recorded: " + e, config.storePath().toString(),
-                    "a journal that can be written", "make room or mend the permissions of its folder, then try again");
-        }
-    }
-
-    private CompletableFuture<MembersView> membersInForce(MemberCall call, Map<ServerName, MemberChange> changes) {
-        String action = call.action().name().toLowerCase(Locale.ROOT);
-        changes.forEach((name, change) -> {
-            if (change == null) {
-                memberBook.remove(name);
-            } else {
-                memberBook.put(new MemberDecision(name, change));
-            }
-            LOG.info("{} of {}", action, name);
-        });
-        CompletableFuture<MembersView> done = new CompletableFuture<>();
-        publishMembers(call, action, done, Posix.monotonicMs() + PUBLISH_MS);
-        return done;
-    }
-
-    /** Again and again while nginx publishes. */
-    private void publishMembers(MemberCall call, String action, CompletableFuture<MembersView> done, long untilMs) {
-        boolean locked = false;
-        try {
-            for (ZoneAgent zone : zones) {
-                if (zone.servers(call.node(), call.upstream()).isEmpty()) {
-                    continue;
-                }
-                switch (zone.applyMembers()) {
-                    case DONE -> { }
-                    case LOCKED -> locked = true;
-                    default -> throw new ApiException(503, "The change is recorded, but cannot be in force in zone "
-                            + zone.path(), zone.path().toString(), "a zone that can be written", "see the agent's log");
-                }
-            }
-            if (!locked) {
-                done.complete(new MembersView(action, allServers(call.node(), call.upstream())));
-            } else if (Posix.monotonicMs() < untilMs) {
-                loop.schedule(() -> publishMembers(call, action, done, untilMs), RETRY_MS, TimeUnit.MILLISECONDS);
-            } else {
-                throw new ApiException(503, "The change is recorded; nginx publishes a configuration, so it is not in force yet",
-                        "zone file", "nginx to finish its start or reload within " + PUBLISH_MS + " ms",
-                        "the agent goes on trying; look at GET /v1/upstreams/" + call.upstream() + "/servers");
-            }
-        } catch (RuntimeException e) {
-            done.completeExceptionally(e);
-        }
-    }
-
-    private List<ServerView> allServers(String node, String upstream) {
-        return zones.stream().flatMap(zone -> zone.servers(node, upstream).stream()).toList();
+        return members.call(call).thenApplyAsync(result -> result, apiGroup.next());
     }
 
     @Override
     public CompletableFuture<List<ServerView>> servers(String node, String upstream) {
-        return onAgent(() -> allServers(node, upstream));
+        return onAgent(() -> members.servers(node, upstream));
+    }
+
+    @Override
+    public CompletableFuture<List<NameView>> names() {
+        return onAgent(members::names);
     }
 
     @Override
@@ -614,13 +480,11 @@ public final class Agent implements AgentService, AutoCloseable {
         if (beats != null) {
             beats.cancel(false);
         }
-        if (resolves != null) {
-            resolves.cancel(false);
-        }
         if (heats != null) {
             heats.cancel(false);
         }
         purges.stop();
+        members.close();
         zones.forEach(ZoneAgent::close);
     }
 

@@ -345,6 +345,10 @@ class ExamplesTest {
                 return null;
             });
         }
+        withAgent(example, "names.conf", () -> {
+            Await.until("the service of names.conf to be asked for", FAR, () -> agent(example, "/v1/names").contains("_http._tcp.caches"));
+            return null;
+        });
         Files.writeString(example.run.resolve("token"), "a token for this example");
         withAgent(example, "several.conf", () -> {
             Await.until("both zones of several.conf to be waited for", FAR, () -> agent(example, "/v1/status")

@@ -47,11 +47,11 @@ class MembersTest {
     }
 
     /** How many keys of `from` have another owner in `to`. */
-    private static long moved(Map<String, String> from, Map<String, String> to) {
+    static long moved(Map<String, String> from, Map<String, String> to) {
         return from.entrySet().stream().filter(owner -> !owner.getValue().equals(to.get(owner.getKey()))).count();
     }
 
-    private static long at(Map<String, String> owners, String server) {
+    static long at(Map<String, String> owners, String server) {
         return owners.values().stream().filter(server::equals).count();
     }
 
@@ -208,7 +208,7 @@ class MembersTest {
         assertTrue(report.touching(peers.name(3)).count() > 0, "its new address serves");
     }
 
-    private static String address(Peers peers, int i) {
+    static String address(Peers peers, int i) {
         return peers.name(i).substring(0, peers.name(i).indexOf(':'));
     }
 

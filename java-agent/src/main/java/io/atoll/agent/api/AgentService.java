@@ -7,6 +7,7 @@ import java.util.concurrent.CompletableFuture;
 import io.atoll.agent.view.AgentView;
 import io.atoll.agent.view.ChangeView;
 import io.atoll.agent.view.MembersView;
+import io.atoll.agent.view.NameView;
 import io.atoll.agent.view.OwnerView;
 import io.atoll.agent.view.ServerView;
 import io.atoll.agent.view.ZoneView;
@@ -84,6 +85,9 @@ public interface AgentService {
 
     /** The servers of an upstream in each zone that has it. */
     CompletableFuture<List<ServerView>> servers(String node, String upstream);
+
+    /** The names that are followed; empty where none are. */
+    CompletableFuture<List<NameView>> names();
 
     /** Empty when all is well; else a sentence for each thing that is not. Does not wait for the agent's thread. */
     List<String> complaints();

@@ -98,6 +98,9 @@ public final class Routes implements Function<Request, CompletionStage<Response>
                 reads(request, "node", "upstream");
                 return service.zones().thenApply(zones -> Responses.json(200, Map.of("hot",
                         hot(request, zones))));
+            case "names":
+                reads(request);
+                return service.names().thenApply(names -> Responses.json(200, Map.of("names", names)));
             case "owner":
                 reads(request, "node", "upstream", "key");
                 return owner(request);
@@ -285,7 +288,7 @@ public final class Routes implements Function<Request, CompletionStage<Response>
 
     static ApiException unknown(Request request) {
         return new ApiException(404, "There is nothing here", request.pathText(),
-                "/healthz, /metrics, /v1/status, /v1/upstreams, /v1/peers, /v1/hot, /v1/owner, /v1/purge, /v1/purges, "
+                "/healthz, /metrics, /v1/status, /v1/upstreams, /v1/peers, /v1/hot, /v1/names, /v1/owner, /v1/purge, /v1/purges, "
                         + "/v1/peers/UPSTREAM/SERVER/drain|undrain|maintenance, /v1/upstreams/UPSTREAM/servers, "
                         + "/v1/upstreams/UPSTREAM/servers/SERVER, /v1/upstreams/UPSTREAM/reset",
                 "see docs/reference/api.md");

@@ -20,7 +20,7 @@ import picocli.CommandLine.Option;
 /** The program: runs the agent, or asks a running one. */
 @Command(name = "atoll-agent", versionProvider = Main.Version.class, mixinStandardHelpOptions = true,
         description = "Runs the Atoll agent, or, with a command, asks the one that runs.",
-        subcommands = {Main.Run.class, StatusCommand.class, PeersCommand.class, HotCommand.class, OwnerCommand.class,
+        subcommands = {Main.Run.class, StatusCommand.class, PeersCommand.class, HotCommand.class, OwnerCommand.class, NamesCommand.class,
             ChangeCommand.Drain.class, ChangeCommand.Undrain.class, ChangeCommand.Maintenance.class,
             MembersCommand.Show.class, MembersCommand.Add.class, MembersCommand.Remove.class, MembersCommand.Weight.class,
             MembersCommand.Reset.class, PurgeCommand.class, PurgesCommand.class, CheckCommand.class},

@@ -155,9 +155,16 @@ abstract class MembersCommand implements Callable<Integer> {
             table.row(server.path("node").asText(), server.path("upstream").asText(), server.path("server").asText(),
                     String.join(" ", addresses), server.path("state").asText() + (server.path("backup").asBoolean()
                             ? " (backup)" : ""), server.path("weight").asText(),
-                    server.path("origin").asText().equals("nginx.conf")
-                            ? "nginx.conf" + (other ? ", weight there " + declared : "") : "run time");
+                    origin(server) + (other ? ", weight there " + declared : ""));
         }
         return table;
+    }
+
+    private static String origin(JsonNode server) {
+        return switch (server.path("origin").asText()) {
+            case "nginx.conf" -> "nginx.conf";
+            case "srv" -> server.path("service").asText();
+            default -> "run time";
+        };
     }
 }

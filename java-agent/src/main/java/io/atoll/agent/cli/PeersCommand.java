@@ -3,47 +3,25 @@ package io.atoll.agent.cli;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
-import java.util.concurrent.Callable;
 
 import com.fasterxml.jackson.databind.JsonNode;
 
 import io.atoll.agent.api.Durations;
 import picocli.CommandLine.Command;
-import picocli.CommandLine.Mixin;
-import picocli.CommandLine.Option;
 
 /** The peers as a table. */
 @Command(name = "peers", mixinStandardHelpOptions = true, description = "Show the peers.")
-final class PeersCommand implements Callable<Integer> {
-    @Mixin
-    private ApiClient client;
-
-    @Option(names = "--node", paramLabel = "NAME", description = "Only this node's.")
-    private String node;
-
-    @Option(names = "--upstream", paramLabel = "NAME", description = "Only this upstream's.")
-    private String upstream;
-
-    @Option(names = "--json", description = "As the API has them.")
-    private boolean json;
-
-    @Override
-    public Integer call() throws Exception {
-        return ApiClient.run(() -> {
-            List<String> parameters = new ArrayList<>();
-            if (node != null) {
-                parameters.add("node=" + ApiClient.encode(node));
-            }
-            if (upstream != null) {
-                parameters.add("upstream=" + ApiClient.encode(upstream));
-            }
-            JsonNode answer = client.get("/v1/peers" + (parameters.isEmpty() ? "" : "?" + String.join("&", parameters)));
-            System.out.print(json ? answer.toPrettyString() + "\n" : table(answer.path("peers")));
-            return 0;
-        });
+final class PeersCommand extends ListCommand.OfUpstream {
+    PeersCommand() {
+        super("peers");
     }
 
-    static TextTable table(JsonNode peers) {
+    @Override
+    TextTable table(JsonNode peers) {
+        return tableOf(peers);
+    }
+
+    static TextTable tableOf(JsonNode peers) {
         TextTable table = new TextTable("NODE", "UPSTREAM", "SERVER", "ADDRESS", "STATE", ">SHARE", ">PICKS", ">FAILED",
                 ">NOW", ">PROBE", "WHY");
         for (JsonNode peer : peers) {

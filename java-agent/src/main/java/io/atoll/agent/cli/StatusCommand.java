@@ -53,7 +53,7 @@ final class StatusCommand implements Callable<Integer> {
         System.out.print(zones);
         if (!peers.isEmpty()) {
             System.out.println();
-            System.out.print(PeersCommand.table(peers));
+            System.out.print(PeersCommand.tableOf(peers));
         }
     }
 

@@ -2,6 +2,7 @@ package io.atoll.agent.config;
 
 import java.io.File;
 import java.io.IOException;
+import java.net.InetSocketAddress;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -26,6 +27,11 @@ public record AgentConfig(List<Path> zones, Duration heartbeat, Duration lease, 
     private static final Pattern AGENT = Pattern.compile(HOST_PORT + "/?");
     private static final Pattern LOCATION = Pattern.compile(HOST_PORT + "/[^\\s?#\"<>\\\\^`{|}]*");
 
+    /** What an element of atoll.resolve.srv is without what it says: nginx's defaults for a server. */
+    private static final Config SERVICE = ConfigFactory.parseString(
+            "upstream = \"\", service = \"\", max-conns = 0, max-fails = 1, fail-timeout = 10 s");
+    private static final Pattern SERVICE_NAME = Pattern.compile("[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9_.])?");
+
     /**
      * Purges.
      *
@@ -43,8 +49,28 @@ public record AgentConfig(List<Path> zones, Duration heartbeat, Duration lease, 
     public record HotKeysConfig(boolean enabled, Duration interval, Duration window, double share, double rate,
             Duration cool, int max) {}
 
-    /** How names of servers are followed. */
-    public record ResolveConfig(boolean enabled, Duration interval) {}
+    /**
+     * How names of servers are followed.
+     *
+     * @param servers  to ask; empty for those of resolv.conf
+     * @param minTtl   an answer holds for no less
+     * @param maxTtl   and for no more
+     * @param interval for answers that say nothing about that, and the longest pause after failures
+     * @param timeout  of one query
+     * @param services whose targets are members
+     */
+    public record ResolveConfig(boolean enabled, List<InetSocketAddress> servers, Families families, Duration minTtl, Duration maxTtl,
+            Duration interval, Duration timeout, List<ServiceConfig> services) {}
+
+    /**
+     * A service (SRV records) whose targets are servers of an upstream.
+     *
+     * @param name such as {@code _http._tcp.example.com}
+     */
+    public record ServiceConfig(String upstream, String name, int maxConns, int maxFails, Duration failTimeout) {}
+
+    /** Which addresses are asked for. AUTO: IPv4, and IPv6 where this host has it. */
+    public enum Families { AUTO, IPV4, IPV6, BOTH }
 
     /** How sockets are waited for. */
     public enum Transport { AUTO, EPOLL, NIO }
@@ -175,10 +201,35 @@ public record AgentConfig(List<Path> zones, Duration heartbeat, Duration lease, 
     }
 
     private static ResolveConfig resolve(Section resolve) {
-        ResolveConfig config = new ResolveConfig(resolve.bool("enabled"),
-                resolve.duration("interval", Duration.ofSeconds(1), Duration.ofHours(1)));
+        Duration minTtl = resolve.duration("min-ttl", Duration.ofMillis(100), Duration.ofHours(1));
+        Duration maxTtl = resolve.duration("max-ttl", Duration.ofSeconds(1), Duration.ofDays(1));
+        if (maxTtl.compareTo(minTtl) < 0) {
+            resolve.problem("max-ttl", resolve.value("max-ttl"), "no less than min-ttl, " + Section.text(minTtl));
+        }
+        ResolveConfig config = new ResolveConfig(resolve.bool("enabled"), resolve.nameServers("servers"),
+                resolve.choice("families", Families.class), minTtl, maxTtl,
+                resolve.duration("interval", Duration.ofSeconds(1), Duration.ofHours(1)),
+                resolve.duration("timeout", Duration.ofMillis(100), Duration.ofSeconds(10)),
+                resolve.sections("srv", SERVICE).stream().map(AgentConfig::service).toList());
+        if (!config.enabled() && !config.services().isEmpty()) {
+            resolve.problem("enabled", resolve.value("enabled"), "true, since srv names services");
+        }
         resolve.finish();
         return config;
+    }
+
+    private static ServiceConfig service(Section srv) {
+        ServiceConfig service = new ServiceConfig(srv.string("upstream"), srv.string("service"),
+                (int) srv.number("max-conns", 0, Integer.MAX_VALUE), (int) srv.number("max-fails", 0, Integer.MAX_VALUE),
+                srv.duration("fail-timeout", Duration.ZERO, Duration.ofDays(1)));
+        if (service.upstream().isEmpty()) {
+            srv.problem("upstream", srv.value("upstream"), "the name of an upstream of nginx.conf");
+        }
+        if (!SERVICE_NAME.matcher(service.name()).matches()) {
+            srv.problem("service", srv.value("service"), "the name of SRV records, such as \"_http._tcp.example.com\"");
+        }
+        srv.finish();
+        return service;
     }
 
     private static HotKeysConfig hotKeys(Section hot) {

@@ -1,5 +1,7 @@
 package io.atoll.agent.config;
 
+import java.net.InetSocketAddress;
+import java.net.UnknownHostException;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -8,6 +10,7 @@ import java.util.Set;
 import java.util.TreeSet;
 import java.util.regex.Pattern;
 
+import com.typesafe.config.Config;
 import com.typesafe.config.ConfigException;
 import com.typesafe.config.ConfigList;
 import com.typesafe.config.ConfigObject;
@@ -91,6 +94,58 @@ final class Section {
             }
         }
         return urls;
+    }
+
+    /** A list, which may be empty, of name servers: IP or IP:PORT, [IPV6]:PORT. */
+    List<InetSocketAddress> nameServers(String key) {
+        ConfigValue value = value(key);
+        List<InetSocketAddress> servers = new ArrayList<>();
+        if (!(value instanceof ConfigList list)) {
+            problem(key, value, "a list of name servers such as [\"10.0.0.53\"]");
+            return servers;
+        }
+        for (ConfigValue element : list) {
+            InetSocketAddress server = nameServer(String.valueOf(element.unwrapped()));
+            if (server == null) {
+                problem(key, element, "the address of a name server: \"10.0.0.53\", \"127.0.0.1:5353\", \"[::1]:53\"");
+            } else {
+                servers.add(server);
+            }
+        }
+        return servers;
+    }
+
+    private static InetSocketAddress nameServer(String text) {
+        boolean withPort = text.startsWith("[") || text.chars().filter(c -> c == ':').count() == 1;
+        ListenAddress address = ListenAddress.parse(withPort ? text : text.contains(":") ? "[" + text + "]:53" : text + ":53");
+        boolean literal = address != null && (address.host().contains(":") || address.host().matches("\\d{1,3}(\\.\\d{1,3}){3}"));
+        try {
+            return literal && address.port() > 0 ? address.resolve() : null;
+        } catch (UnknownHostException e) {
+            return null;
+        }
+    }
+
+    /**
+     * A list, which may be empty, of sections.
+     *
+     * @param elements what each of them has where it says nothing
+     */
+    List<Section> sections(String key, Config elements) {
+        ConfigValue value = value(key);
+        List<Section> sections = new ArrayList<>();
+        if (!(value instanceof ConfigList list)) {
+            problem(key, value, "a list of sections: " + key + " = [ { … } ]");
+            return sections;
+        }
+        for (ConfigValue element : list) {
+            if (element instanceof ConfigObject named) {
+                sections.add(new Section(named, elements.root(), path(key) + "[" + sections.size() + "]", problems));
+            } else {
+                problem(key, element, "a section: { … }");
+            }
+        }
+        return sections;
     }
 
     boolean bool(String key) {

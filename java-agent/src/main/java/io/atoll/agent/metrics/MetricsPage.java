@@ -13,6 +13,7 @@ import io.atoll.agent.api.Request;
 import io.atoll.agent.api.Response;
 import io.atoll.agent.api.Routes;
 import io.atoll.agent.view.AgentView;
+import io.atoll.agent.view.NameView;
 import io.atoll.agent.view.ZoneView;
 import io.prometheus.client.Collector.MetricFamilySamples;
 import io.prometheus.client.CollectorRegistry;
@@ -39,7 +40,7 @@ public final class MetricsPage implements Function<Request, CompletionStage<Resp
 
     @Override
     public CompletionStage<Response> apply(Request request) {
-        return service.zones().thenApply(this::page);
+        return service.zones().thenCombine(service.names(), this::page);
     }
 
     /** Routes of a server that has nothing but metrics and health. */
@@ -49,8 +50,9 @@ public final class MetricsPage implements Function<Request, CompletionStage<Resp
                 || request.path().equals(List.of("healthz")) ? request : request.withPath(List.of()));
     }
 
-    private Response page(List<ZoneView> zones) {
+    private Response page(List<ZoneView> zones, List<NameView> names) {
         Families families = ZoneMetrics.of(zones);
+        NameMetrics.add(families, names);
         AgentView agent = service.agent();
         families.gauge("atoll_agent_info", "The agent's build; always 1.", List.of("version", "layout", "transport"),
                 List.of(agent.version(), agent.layout(), agent.transport()), 1);

@@ -10,11 +10,15 @@ import io.netty.channel.ChannelOption;
 import io.netty.channel.EventLoop;
 import io.netty.channel.EventLoopGroup;
 import io.netty.channel.epoll.Epoll;
+import io.netty.channel.epoll.EpollDatagramChannel;
 import io.netty.channel.epoll.EpollDomainSocketChannel;
 import io.netty.channel.epoll.EpollEventLoopGroup;
 import io.netty.channel.epoll.EpollServerSocketChannel;
 import io.netty.channel.epoll.EpollSocketChannel;
 import io.netty.channel.nio.NioEventLoopGroup;
+import io.netty.channel.socket.DatagramChannel;
+import io.netty.channel.socket.SocketChannel;
+import io.netty.channel.socket.nio.NioDatagramChannel;
 import io.netty.channel.socket.nio.NioServerSocketChannel;
 import io.netty.channel.socket.nio.NioSocketChannel;
 import io.netty.channel.unix.DomainSocketAddress;
@@ -53,8 +57,18 @@ public final class Transport {
         if (address instanceof DomainSocketAddress) {
             return bootstrap.channel(EpollDomainSocketChannel.class);
         }
-        return bootstrap.channel(epoll ? EpollSocketChannel.class : NioSocketChannel.class)
+        return bootstrap.channel(stream())
                 .option(ChannelOption.TCP_NODELAY, true);
+    }
+
+    /** For UDP. */
+    public Class<? extends DatagramChannel> datagram() {
+        return epoll ? EpollDatagramChannel.class : NioDatagramChannel.class;
+    }
+
+    /** For TCP. */
+    public Class<? extends SocketChannel> stream() {
+        return epoll ? EpollSocketChannel.class : NioSocketChannel.class;
     }
 
     public ServerBootstrap server(EventLoopGroup loop) {

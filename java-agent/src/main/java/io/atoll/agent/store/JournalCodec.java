@@ -59,6 +59,6 @@ final class JournalCodec {
         }
         return new MemberDecision(name, new MemberChange(what, name.server(), weight, json.path("max_conns").asInt(),
                 json.path("max_fails").asInt(), json.path("fail_timeout_ms").asInt(), json.path("backup").asBoolean(),
-                List.copyOf(addresses)));
+                List.copyOf(addresses)), json.path("service").asText());
     }
 }

@@ -1,5 +1,6 @@
 package io.atoll.agent.store;
 
+import java.util.List;
 import java.util.Locale;
 
 import com.fasterxml.jackson.databind.node.ArrayNode;
@@ -8,12 +9,29 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.atoll.core.zone.MemberChange;
 
 /**
- * What an operator changed about the members of an upstream; stands until reset, or until nginx.conf has overtaken it.
+ * What was changed about the members of an upstream, by an operator or because a service has such a target. An operator's change stands until reset, or until
+ * nginx.conf has overtaken it.
  *
- * @param name   whom
- * @param change how
+ * @param name    whom
+ * @param change  how
+ * @param service whose target it is, such as {@code _http._tcp.example.com}; empty for an operator's change
  */
-public record MemberDecision(ServerName name, MemberChange change) implements JournalRecord {
+public record MemberDecision(ServerName name, MemberChange change, String service) implements JournalRecord {
+    /** An operator's. */
+    public MemberDecision(ServerName name, MemberChange change) {
+        this(name, change, "");
+    }
+
+    /** Whether it comes from DNS rather than from an operator. */
+    public boolean isOfService() {
+        return !service.isEmpty();
+    }
+
+    /** The same with the server at other addresses. */
+    public MemberDecision withAddresses(List<MemberChange.Address> addresses) {
+        return new MemberDecision(name, change.withAddresses(addresses), service);
+    }
+
     @Override
     public JournalKey key() {
         return name;
@@ -30,6 +48,9 @@ public record MemberDecision(ServerName name, MemberChange change) implements Jo
                     .put("fail_timeout_ms", change.failTimeoutMs()).put("backup", change.backup());
             ArrayNode addresses = record.putArray("addresses");
             change.addresses().forEach(address -> addresses.add(address.text()));
+        }
+        if (isOfService()) {
+            record.put("service", service);
         }
         return record;
     }

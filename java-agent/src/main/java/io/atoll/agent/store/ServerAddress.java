@@ -5,7 +5,6 @@ import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.UnixDomainSocketAddress;
 import java.net.UnknownHostException;
-import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
 import java.util.regex.Pattern;
@@ -49,7 +48,8 @@ public final class ServerAddress {
         return !server.startsWith(UNIX) && !server.startsWith("[") && !IPV4.matcher(host(server)).matches();
     }
 
-    private static String host(String server) {
+    /** The part of a server's name that a resolver knows. */
+    public static String host(String server) {
         if (server.startsWith("[")) {
             int end = server.indexOf(']');
             if (end < 0) {
@@ -96,13 +96,18 @@ public final class ServerAddress {
         if (server.startsWith(UNIX)) {
             return List.of(new Address(server, UnixDomainSocketAddress.of(server.substring(UNIX.length()))));
         }
-        String host = host(server);
-        int port = port(server, host);
-        List<Address> addresses = new ArrayList<>();
-        for (InetAddress found : resolveHost(host)) {
-            addresses.add(of(new InetSocketAddress(found, port)));
-        }
-        return addresses.stream().distinct().sorted(Comparator.comparing(Address::text)).toList();
+        return at(server, List.of(resolveHost(host(server))));
+    }
+
+    /**
+     * A server at what its host was resolved to, in the order of their texts.
+     *
+     * @param server that {@link #check} takes
+     */
+    public static List<Address> at(String server, List<InetAddress> found) {
+        int port = port(server, host(server));
+        return found.stream().map(address -> of(new InetSocketAddress(address, port))).distinct()
+                .sorted(Comparator.comparing(Address::text)).toList();
     }
 
     /** An address as nginx prints it. */

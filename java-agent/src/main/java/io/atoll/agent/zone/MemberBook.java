@@ -14,11 +14,18 @@ import io.atoll.core.zone.MemberChange;
 /** What was changed about the members of upstreams, as the agent's thread sees it: what the journal has. */
 public final class MemberBook {
     private final Map<ServerName, MemberDecision> decisions = new LinkedHashMap<>();
+    private final boolean following;
     private Map<String, List<MemberChange.Address>> resolved = Map.of();
     private long version;
 
-    public MemberBook(Collection<MemberDecision> known) {
+    /** @param following whether names are followed to other addresses */
+    public MemberBook(Collection<MemberDecision> known, boolean following) {
+        this.following = following;
         known.forEach(this::put);
+    }
+
+    boolean isFollowing() {
+        return following;
     }
 
     /** What names stand for, by server, as it was found last. */
@@ -41,10 +48,49 @@ public final class MemberBook {
         return version;
     }
 
+    /**
+     * What names stand for until they are asked for: what a zone has them at. The agent that wrote that knew better than the journal, which has the
+     * addresses of a while ago.
+     */
+    void resolvedBefore(Map<String, List<MemberChange.Address>> found) {
+        Map<String, List<MemberChange.Address>> merged = new HashMap<>(found);
+        merged.putAll(resolved);
+        resolved = Map.copyOf(merged);
+    }
+
     /** Null for none. */
     MemberChange get(ServerName name) {
         MemberDecision found = decisions.get(name);
         return found == null ? null : found.change();
+    }
+
+    /** The service whose target a server is; empty for any other server. */
+    String serviceOf(ServerName name) {
+        MemberDecision found = decisions.get(name);
+        return found == null ? "" : found.service();
+    }
+
+    public Collection<MemberDecision> all() {
+        return List.copyOf(decisions.values());
+    }
+
+    /** What a server that was added stood for last; empty for any other. */
+    public List<MemberChange.Address> lastKnown(String server) {
+        return decisions.values().stream().filter(decision -> decision.name().server().equals(server)
+                && decision.change().kind() == MemberChange.Kind.ADDED).findFirst()
+                .map(decision -> resolved.getOrDefault(server, decision.change().addresses())).orElse(List.of());
+    }
+
+    /** Those whose names stand for other addresses than are journaled, with the new ones. */
+    public List<MemberDecision> moved() {
+        List<MemberDecision> moved = new ArrayList<>();
+        for (MemberDecision decision : decisions.values()) {
+            List<MemberChange.Address> now = resolved.get(decision.name().server());
+            if (decision.change().kind() == MemberChange.Kind.ADDED && now != null && !now.equals(decision.change().addresses())) {
+                moved.add(decision.withAddresses(now));
+            }
+        }
+        return moved;
     }
 
     /** Those about an upstream of a zone. */

@@ -98,6 +98,8 @@ public final class ZoneAgent {
     private boolean adoptingMembers;
     private ZoneMembers.Outcome membership = ZoneMembers.Outcome.DONE;
     private long seenMembers = -1;
+    private Set<String> names = Set.of();
+    private long namesEpoch = -1;
     private String node;
     private String refusedSuccessor = "";
     private List<Pool> pools = List.of();
@@ -162,6 +164,7 @@ public final class ZoneAgent {
     private void use(ZoneFile opened) {
         file = opened;
         zone = opened.zone();
+        namesEpoch = -1;
         agentEpoch = zone.claimAgent(services.pid(), services.processStart(), context.nowMs());
         failures = new FailureCounts(zone.slotCount());
         hot = services.hotKeys().enabled()
@@ -555,14 +558,31 @@ public final class ZoneAgent {
         }, List::of);
     }
 
-    /** Servers that are names, to be resolved now and then. */
+    /** What the targets of services change about the members here, see {@link ZoneMembers}; empty without such an upstream. */
+    public Map<ServerName, MemberDecision> decide(String name, Map<String, List<MemberChange>> services) {
+        return reading(() -> {
+            for (Upstream upstream : upstreams("", name)) {
+                return members.decide(zone, upstream, services);
+            }
+            return Map.of();
+        }, Map::of);
+    }
+
+    /** Servers that are names, to be followed. */
     public Set<String> names() {
         return reading(() -> {
-            try {
-                return zone() == null ? Set.of() : members.names(zone);
-            } catch (PublishException e) {
+            if (zone() == null) {
                 return Set.of();
             }
+            if (zone.epoch() != namesEpoch) {
+                namesEpoch = zone.epoch();
+                try {
+                    names = members.names(zone);
+                } catch (PublishException | ZoneException e) {
+                    namesEpoch = -1;
+                }
+            }
+            return names;
         }, Set::of);
     }
 

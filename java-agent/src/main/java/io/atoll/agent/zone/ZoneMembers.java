@@ -69,6 +69,9 @@ public final class ZoneMembers {
         Zone zone = file.zone();
         TablePublisher publisher = new TablePublisher(zone);
         try {
+            if (book.isFollowing()) {
+                book.resolvedBefore(addresses(zone, publisher));
+            }
             if (isInLine(zone, publisher, adopting)) {
                 return Outcome.DONE;
             }
@@ -85,6 +88,25 @@ public final class ZoneMembers {
             complain("the zone file cannot be locked (" + e.getMessage() + "); nothing can be published");
             return Outcome.REFUSED;
         }
+    }
+
+    /** What names that were added at run time stand for in the zone. */
+    private Map<String, List<MemberChange.Address>> addresses(Zone zone, TablePublisher publisher) {
+        Map<String, List<MemberChange.Address>> found = new LinkedHashMap<>();
+        for (Upstream upstream : zone.upstreams()) {
+            List<Member> present = publisher.members(upstream);
+            for (Member member : present) {
+                if (member.isAdded() && ServerAddress.isName(member.server())) {
+                    found.putIfAbsent(member.server(), addresses(present, member.server()));
+                }
+            }
+        }
+        return found;
+    }
+
+    private static List<MemberChange.Address> addresses(List<Member> present, String server) {
+        return present.stream().filter(member -> member.server().equals(server) && member.socketAddress() != null)
+                .map(member -> new MemberChange.Address(member.address(), member.socketAddress())).toList();
     }
 
     private void complain(String sentence) {
@@ -164,9 +186,7 @@ public final class ZoneMembers {
         }
         if (member.isAdded()) {
             return new MemberChange(Kind.ADDED, member.server(), member.weight(), member.maxConns(), member.maxFails(),
-                    member.failTimeoutMs(), member.isBackup(), present.stream()
-                            .filter(other -> other.server().equals(member.server()) && other.socketAddress() != null)
-                            .map(other -> new MemberChange.Address(other.address(), other.socketAddress())).toList());
+                    member.failTimeoutMs(), member.isBackup(), addresses(present, member.server()));
         }
         return member.isDeclared() && member.weight() != member.confWeight()
                 ? MemberChange.weighted(member.server(), member.weight()) : null;
@@ -198,9 +218,11 @@ public final class ZoneMembers {
             List<Member> present = publisher.members(upstream);
             Map<ServerName, MemberChange> changes = new LinkedHashMap<>();
             if (call.action() == MemberCall.Action.RESET && call.server().isEmpty()) {
-                book.of(path, upstream.name()).forEach(change -> changes.put(name(upstream, change.server()), null));
+                book.of(path, upstream.name()).stream().map(change -> name(upstream, change.server()))
+                        .filter(name -> book.serviceOf(name).isEmpty()).forEach(name -> changes.put(name, null));
             } else {
                 ServerName name = name(upstream, serverOf(present, call.server()));
+                checkIsNotOfService(name);
                 changes.put(name, decide(name, present, call, addresses));
             }
             checkFits(publisher, upstream, present, changes, call);
@@ -208,6 +230,15 @@ public final class ZoneMembers {
         } catch (PublishException e) {
             throw new ApiException(e.why() == PublishException.Cause.NO_TABLE ? 503 : 507, e.getMessage(), where(upstream),
                     "room in the zone", "raise size= of atoll_zone and reload nginx, then try again");
+        }
+    }
+
+    private void checkIsNotOfService(ServerName name) {
+        String service = book.serviceOf(name);
+        if (!service.isEmpty()) {
+            throw new ApiException(409, name.server() + " is a target of the service " + service + ", which says whether it is a member and with "
+                    + "what weight", where(name), "a server of nginx.conf, or one that was added",
+                    "change the SRV records of " + service + ", or drain the server to take it out of traffic");
         }
     }
 
@@ -254,8 +285,7 @@ public final class ZoneMembers {
         return weight == declared ? null : MemberChange.weighted(name.server(), weight);
     }
 
-    private void checkFits(TablePublisher publisher, Upstream upstream, List<Member> present,
-            Map<ServerName, MemberChange> changes, MemberCall call) {
+    private List<Member> wanted(Upstream upstream, List<Member> present, Map<ServerName, MemberChange> changes) {
         Map<String, MemberChange> wished = new LinkedHashMap<>();
         book.of(path, upstream.name()).forEach(change -> wished.put(change.server(), change));
         changes.forEach((name, change) -> {
@@ -264,7 +294,12 @@ public final class ZoneMembers {
                 wished.put(name.server(), change);
             }
         });
-        List<Member> wanted = Membership.apply(present, wished.values(), book.resolved());
+        return Membership.apply(present, wished.values(), book.resolved());
+    }
+
+    private void checkFits(TablePublisher publisher, Upstream upstream, List<Member> present,
+            Map<ServerName, MemberChange> changes, MemberCall call) {
+        List<Member> wanted = wanted(upstream, present, changes);
         if (call.action() != MemberCall.Action.ADD && (wanted.isEmpty() || !Membership.leavesPrimary(wanted))) {
             throw new ApiException(409, "Without " + call.server() + ", upstream " + upstream.name() + " has no server left",
                     where(upstream), "another server that is no backup", "add one before you remove this one");
@@ -274,6 +309,66 @@ public final class ZoneMembers {
         } catch (CompileException e) {
             throw new ApiException(409, e.getMessage(), where(upstream), "members that make a ring", "use smaller weights");
         }
+    }
+
+    // ---- services
+
+    /**
+     * What the targets of services change about the members of an upstream: decisions to keep, or to take back where null. Servers of nginx.conf stay
+     * its own; one that an operator added becomes the service's.
+     *
+     * @param services those of this upstream, each with its targets as servers; null for one that is not known yet, whose servers stay
+     */
+    Map<ServerName, MemberDecision> decide(Zone zone, Upstream upstream, Map<String, List<MemberChange>> services) {
+        TablePublisher publisher = new TablePublisher(zone);
+        Map<ServerName, MemberDecision> changes = new LinkedHashMap<>();
+        try {
+            List<Member> present = publisher.members(upstream);
+            Map<ServerName, MemberDecision> targets = targets(upstream, present, services);
+            targets.forEach((name, decision) -> {
+                if (!isKept(name, decision)) {
+                    changes.put(name, decision);
+                }
+            });
+            for (MemberChange change : book.of(path, upstream.name())) {
+                ServerName name = name(upstream, change.server());
+                String service = book.serviceOf(name);
+                boolean known = !services.containsKey(service) || services.get(service) != null;
+                if (!service.isEmpty() && known && !targets.containsKey(name)) {
+                    changes.put(name, null);
+                }
+            }
+            if (!changes.isEmpty()) {
+                Map<ServerName, MemberChange> plain = new LinkedHashMap<>();
+                changes.forEach((name, decision) -> plain.put(name, decision == null ? null : decision.change()));
+                publisher.plan(upstream, wanted(upstream, present, plain));
+            }
+            return changes;
+        } catch (PublishException | CompileException e) {
+            complain("the targets of " + String.join(", ", services.keySet()) + " cannot all be members of upstream " + upstream.name() + ": "
+                    + e.getMessage());
+            return Map.of();
+        }
+    }
+
+    private Map<ServerName, MemberDecision> targets(Upstream upstream, List<Member> present, Map<String, List<MemberChange>> services) {
+        Map<ServerName, MemberDecision> targets = new LinkedHashMap<>();
+        services.forEach((service, servers) -> {
+            for (MemberChange server : servers == null ? List.<MemberChange>of() : servers) {
+                if (present.stream().noneMatch(member -> member.isDeclared() && member.server().equals(server.server()))) {
+                    ServerName name = name(upstream, server.server());
+                    targets.putIfAbsent(name, new MemberDecision(name, server, service));
+                }
+            }
+        });
+        return targets;
+    }
+
+    /** Other addresses alone are no other decision: where a name leads is known apart from it. */
+    private boolean isKept(ServerName name, MemberDecision decision) {
+        MemberChange before = book.get(name);
+        return before != null && book.serviceOf(name).equals(decision.service())
+                && before.withAddresses(List.of()).equals(decision.change().withAddresses(List.of()));
     }
 
     private static String where(ServerName name) {
@@ -299,6 +394,13 @@ public final class ZoneMembers {
         return names;
     }
 
+    private String origin(Upstream upstream, Member member) {
+        if (member.isDeclared()) {
+            return "nginx.conf";
+        }
+        return book.serviceOf(name(upstream, member.server())).isEmpty() ? "run_time" : "srv";
+    }
+
     /** The servers of an upstream: nginx.conf's and those added, those that were removed included. */
     List<ServerView> servers(Zone zone, String node, Upstream upstream) {
         List<Member> present = new TablePublisher(zone).members(upstream);
@@ -308,7 +410,7 @@ public final class ZoneMembers {
             List<String> addresses = present.stream().filter(other -> other.server().equals(member.server()))
                     .map(Member::address).distinct().toList();
             servers.putIfAbsent(member.server(), new ServerView(node, upstream.name(), member.server(), addresses,
-                    member.isDeclared() ? "nginx.conf" : "run_time", inTable.contains(member) ? "member" : "removed",
+                    origin(upstream, member), book.serviceOf(name(upstream, member.server())), inTable.contains(member) ? "member" : "removed",
                     member.weight(), member.isDeclared() ? member.confWeight() : 0, member.isBackup(), member.isDown(),
                     member.maxConns(), member.maxFails(), member.failTimeoutMs()));
         }

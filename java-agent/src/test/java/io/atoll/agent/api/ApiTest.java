@@ -245,7 +245,8 @@ class ApiTest {
         while (row.find()) {
             documented.add(row.group(1) + " " + row.group(2) + " " + row.group(3).replace("`", "").trim());
         }
-        try (AgentRig agent = new AgentRig(folder)) {
+        try (AgentRig agent = new AgentRig(folder, "atoll.resolve { enabled = true, servers = [\"127.0.0.1:1\"] }")) {
+            Await.until("names that are followed", () -> agent.get("/metrics").body().contains("atoll_resolve_lookups_total"));
             Await.until("a probe", () -> agent.get("/metrics").body().contains("atoll_peer_probe_seconds_count"));
             String page = agent.get("/metrics").body();
             Set<String> scraped = new TreeSet<>();

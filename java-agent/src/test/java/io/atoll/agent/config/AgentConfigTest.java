@@ -120,6 +120,41 @@ class AgentConfigTest {
         }
     }
 
+    @Test
+    void shouldReadNameServersAndServices() throws Exception {
+        AgentConfig.ResolveConfig resolve = AgentConfig.read(file("""
+                atoll.resolve {
+                  enabled = true
+                  servers = [ "10.0.0.53", "127.0.0.1:5353", "[::1]:54", "fd00::53" ]
+                  families = ipv4
+                  srv = [ { upstream = edges, service = "_http._tcp.example.com" },
+                          { upstream = shields, service = shields.consul, max-conns = 5, max-fails = 3, fail-timeout = 2 s } ]
+                }
+                """)).resolve();
+        assertEquals(List.of("10.0.0.53:53", "127.0.0.1:5353", "[0:0:0:0:0:0:0:1]:54", "[fd00:0:0:0:0:0:0:53]:53"),
+                resolve.servers().stream().map(server -> server.toString().substring(1)).toList());
+        assertEquals(AgentConfig.Families.IPV4, resolve.families());
+        assertEquals(List.of(new AgentConfig.ServiceConfig("edges", "_http._tcp.example.com", 0, 1, Duration.ofSeconds(10)),
+                new AgentConfig.ServiceConfig("shields", "shields.consul", 5, 3, Duration.ofSeconds(2))), resolve.services());
+    }
+
+    @Test
+    void shouldSayWhatIsWrongWithNameServersAndServices() throws Exception {
+        assertProblem("agent.conf:1: atoll.resolve.servers is \"ns.example\"; expected the address of a name server: \"10.0.0.53\", "
+                + "\"127.0.0.1:5353\", \"[::1]:53\"", "atoll.resolve { servers = [ \"ns.example\" ] }");
+        assertProblem("agent.conf:1: atoll.resolve.servers is \"10.0.0.53\"; expected a list of name servers such as [\"10.0.0.53\"]",
+                "atoll.resolve.servers = \"10.0.0.53\"");
+        assertProblem("agent.conf:1: atoll.resolve.max-ttl is \"1 s\"; expected no less than min-ttl, 1 min",
+                "atoll.resolve { min-ttl = 1 m, max-ttl = 1 s }");
+        assertProblem("agent.conf:1: atoll.resolve.enabled is false; expected true, since srv names services",
+                "atoll.resolve { enabled = false, srv = [ { upstream = a, service = b } ] }");
+        assertProblem("agent.conf:2: atoll.resolve.srv[1].service is \"a b\"; expected the name of SRV records, such as \"_http._tcp.example.com\"",
+                "atoll.resolve { enabled = true, srv = [ { upstream = a, service = b },\n{ upstream = a, service = \"a b\" } ] }");
+        assertProblem("agent.conf:1: atoll.resolve.srv[0].sevice is not a setting; expected service (nearest)",
+                "atoll.resolve { enabled = true, srv = [ { upstream = a, service = b, sevice = c } ] }");
+        assertTrue(problems("atoll.resolve { enabled = true, srv = [ { service = b } ] }").get(0).contains("srv[0].upstream is \"\"; expected the name"));
+    }
+
     /** The reference page shows each setting with its default, and no other. */
     @Test
     void shouldAgreeWithTheReferencePage() throws Exception {

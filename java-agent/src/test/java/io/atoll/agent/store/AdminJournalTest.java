@@ -45,6 +45,19 @@ class AdminJournalTest {
     }
 
     @Test
+    void shouldKnowWhoseTargetAMemberIs() throws IOException {
+        MemberDecision target = new MemberDecision(new ServerName("/run/a.zone", "caches", "one.example:80"), new MemberChange(
+                MemberChange.Kind.ADDED, "one.example:80", 3, 0, 1, 10_000, true, List.of(ServerAddress.literal("10.0.0.1:80"))),
+                "_http._tcp.example");
+        try (AdminJournal journal = AdminJournal.open(path)) {
+            journal.put(List.of(target));
+        }
+        try (AdminJournal journal = AdminJournal.open(path)) {
+            assertEquals(List.of(target), List.copyOf(journal.members()));
+        }
+    }
+
+    @Test
     void shouldKnowMembersAgainBesideDrainsOfTheSameServers() throws IOException {
         ServerName a = new ServerName("/run/a.zone", "caches", "a");
         ServerName b = new ServerName("/run/a.zone", "caches", "b");

@@ -88,6 +88,13 @@ public final class ZoneFixture {
         }
     }
 
+    /** What lies at a path now, for reading. */
+    public static Zone open(Path path) throws IOException {
+        try (FileChannel file = FileChannel.open(path, StandardOpenOption.READ)) {
+            return Zone.attach(file.map(FileChannel.MapMode.READ_ONLY, 0, file.size()).order(ByteOrder.LITTLE_ENDIAN));
+        }
+    }
+
     private static void publish(ZoneImage image, ProbeSpec probe, int slowStartMs, List<Server> servers) {
         List<CompileRequest.Peer> peers = new ArrayList<>();
         for (Server server : servers) {

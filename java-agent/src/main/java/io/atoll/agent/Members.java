@@ -1,0 +1,387 @@
+package io.atoll.agent;
+
+import java.io.IOException;
+import java.net.InetAddress;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.Executor;
+import java.util.concurrent.TimeUnit;
+
+import io.atoll.agent.api.AgentService.MemberCall;
+import io.atoll.agent.api.ApiException;
+import io.atoll.agent.config.AgentConfig;
+import io.atoll.agent.config.AgentConfig.ServiceConfig;
+import io.atoll.agent.dns.NameLookup;
+import io.atoll.agent.dns.Names;
+import io.atoll.agent.dns.ServiceTargets;
+import io.atoll.agent.dns.Target;
+import io.atoll.agent.os.Posix;
+import io.atoll.agent.probe.Transport;
+import io.atoll.agent.store.AdminJournal;
+import io.atoll.agent.store.MemberDecision;
+import io.atoll.agent.store.ServerAddress;
+import io.atoll.agent.store.ServerName;
+import io.atoll.agent.view.MembersView;
+import io.atoll.agent.view.NameView;
+import io.atoll.agent.view.ServerView;
+import io.atoll.agent.zone.AgentContext;
+import io.atoll.agent.zone.MemberBook;
+import io.atoll.agent.zone.ZoneAgent;
+import io.atoll.core.zone.MemberChange;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * The members of upstreams as they change at run time: by operators' calls, by names that stand for other addresses, and by services whose targets come and
+ * go. One change after the other: decided on the agent's event loop, journaled on the disk's thread, in force on the loop again.
+ */
+final class Members implements AutoCloseable {
+    private static final Logger LOG = LoggerFactory.getLogger("io.atoll.members");
+    private static final long PUBLISH_MS = 5_000;
+    private static final long RETRY_MS = 50;
+    private static final long JOURNAL_ADDRESSES_MS = 60_000;
+
+    private final AgentConfig config;
+    private final AgentContext context;
+    private final AdminJournal journal;
+    private final MemberBook book;
+    private final List<ZoneAgent> zones;
+    private final Executor disk;
+    private final Executor resolver;
+    private final NameLookup lookup;
+    private final Names names;
+    private CompletableFuture<?> last = CompletableFuture.completedFuture(null);
+    private boolean following;
+    private long addressesJournaledMs;
+
+    /**
+     * @param zones    filled before the first call
+     * @param disk     the journal's thread
+     * @param resolver where the system's resolver may keep a thread waiting
+     */
+    Members(AgentConfig config, AgentContext context, Transport transport, AdminJournal journal, MemberBook book, List<ZoneAgent> zones,
+            Executor disk, Executor resolver) {
+        this.config = config;
+        this.context = context;
+        this.journal = journal;
+        this.book = book;
+        this.zones = zones;
+        this.disk = disk;
+        this.resolver = resolver;
+        boolean enabled = config.resolve().enabled();
+        this.lookup = enabled ? new NameLookup(config.resolve(), context.loop(), transport) : null;
+        this.names = enabled ? new Names(config.resolve(), lookup, context.loop(), context.clock(), context.random(), this::heard) : null;
+    }
+
+    private static long now() {
+        return Posix.monotonicMs();
+    }
+
+    // ---- operators' calls
+
+    /** One call after the other: what one decides is in force before the next one looks. */
+    CompletableFuture<MembersView> call(MemberCall call) {
+        return addresses(call).thenComposeAsync(addresses -> {
+            CompletableFuture<MembersView> done = last.handle((before, problem) -> null)
+                    .thenApplyAsync(nothing -> decide(call, addresses), context.loop())
+                    .thenApplyAsync(this::record, disk)
+                    .thenComposeAsync(changes -> inForce(call, changes), context.loop());
+            last = done;
+            return done;
+        }, context.loop());
+    }
+
+    /** Of a server that is to be added; empty for other calls. */
+    private CompletableFuture<List<MemberChange.Address>> addresses(MemberCall call) {
+        if (call.action() != MemberCall.Action.ADD) {
+            return CompletableFuture.completedFuture(List.of());
+        }
+        return CompletableFuture.supplyAsync(() -> {
+            try {
+                ServerAddress.check(call.server());
+                boolean asked = lookup != null && ServerAddress.isName(call.server());
+                return asked ? null : ServerAddress.resolve(call.server());
+            } catch (IllegalArgumentException e) {
+                throw notAServer(call, e.getMessage());
+            }
+        }, resolver).thenCompose(found -> found != null ? CompletableFuture.completedFuture(found) : ask(call));
+    }
+
+    private CompletableFuture<List<MemberChange.Address>> ask(MemberCall call) {
+        return CompletableFuture.supplyAsync(() -> lookup.find(ServerAddress.host(call.server())), context.loop())
+                .thenCompose(found -> found).handle((found, problem) -> {
+                    if (problem != null) {
+                        Throwable cause = problem instanceof CompletionException ? problem.getCause() : problem;
+                        throw notAServer(call, "a name that resolves, or an address (" + cause.getMessage() + ")");
+                    }
+                    return ServerAddress.at(call.server(), found);
+                });
+    }
+
+    private static ApiException notAServer(MemberCall call, String expected) {
+        return new ApiException(400, call.server() + " cannot be a server", "server", expected,
+                "compare with the server lines of nginx.conf; for a name, ask this host's resolver");
+    }
+
+    private Map<ServerName, MemberDecision> decide(MemberCall call, List<MemberChange.Address> addresses) {
+        Map<ServerName, MemberDecision> changes = new LinkedHashMap<>();
+        boolean found = false;
+        for (ZoneAgent zone : zones) {
+            found |= !zone.servers(call.node(), call.upstream()).isEmpty();
+            zone.decide(call, addresses).forEach((name, change) -> changes.put(name,
+                    change == null ? null : new MemberDecision(name, change)));
+        }
+        if (!found) {
+            throw new ApiException(404, "No attached zone has an upstream " + call.upstream(), "/v1/upstreams/"
+                    + call.upstream(), "an upstream of GET /v1/upstreams", "compare the name with nginx.conf; check node");
+        }
+        if (!addresses.isEmpty() && lookup != null) {
+            book.resolved(Map.of(call.server(), addresses));
+        }
+        return changes;
+    }
+
+    /** On the disk's thread, before anything is in force. */
+    private Map<ServerName, MemberDecision> record(Map<ServerName, MemberDecision> changes) {
+        try {
+            write(changes);
+            return changes;
+        } catch (IOException e) {
+            throw new ApiException(503, "The change cannot be recorded: " + e, config.storePath().toString(),
+                    "a journal that can be written", "make room or mend the permissions of its folder, then try again");
+        }
+    }
+
+    private void write(Map<ServerName, MemberDecision> changes) throws IOException {
+        List<MemberDecision> puts = new ArrayList<>();
+        List<ServerName> lifts = new ArrayList<>();
+        changes.forEach((name, decision) -> {
+            if (decision == null) {
+                lifts.add(name);
+            } else {
+                puts.add(decision);
+            }
+        });
+        journal.change(puts, lifts);
+    }
+
+    private void take(Map<ServerName, MemberDecision> changes) {
+        changes.forEach((name, decision) -> {
+            if (decision == null) {
+                book.remove(name);
+            } else {
+                book.put(decision);
+            }
+        });
+    }
+
+    private CompletableFuture<MembersView> inForce(MemberCall call, Map<ServerName, MemberDecision> changes) {
+        String action = call.action().name().toLowerCase(Locale.ROOT);
+        take(changes);
+        changes.keySet().forEach(name -> LOG.info("{} of {}", action, name));
+        CompletableFuture<MembersView> done = new CompletableFuture<>();
+        publish(call, action, done, now() + PUBLISH_MS);
+        return done;
+    }
+
+    /** Again and again while nginx publishes. */
+    private void publish(MemberCall call, String action, CompletableFuture<MembersView> done, long untilMs) {
+        boolean locked = false;
+        try {
+            for (ZoneAgent zone : zones) {
+                if (zone.servers(call.node(), call.upstream()).isEmpty()) {
+                    continue;
+                }
+                switch (zone.applyMembers()) {
+                    case DONE -> { }
+                    case LOCKED -> locked = true;
+                    default -> throw new ApiException(503, "The change is recorded, but cannot be in force in zone "
+                            + zone.path(), zone.path().toString(), "a zone that can be written", "see the agent's log");
+                }
+            }
+            if (!locked) {
+                done.complete(new MembersView(action, servers(call.node(), call.upstream())));
+            } else if (now() < untilMs) {
+                context.loop().schedule(() -> publish(call, action, done, untilMs), RETRY_MS, TimeUnit.MILLISECONDS);
+            } else {
+                throw new ApiException(503, "The change is recorded; nginx publishes a configuration, so it is not in force yet",
+                        "zone file", "nginx to finish its start or reload within " + PUBLISH_MS + " ms",
+                        "the agent goes on trying; look at GET /v1/upstreams/" + call.upstream() + "/servers");
+            }
+        } catch (RuntimeException e) {
+            done.completeExceptionally(e);
+        }
+    }
+
+    /** The servers of an upstream, in all zones that have it. On the agent's event loop, as what follows. */
+    List<ServerView> servers(String node, String upstream) {
+        return zones.stream().flatMap(zone -> zone.servers(node, upstream).stream()).toList();
+    }
+
+    // ---- names
+
+    /** To be called at each heartbeat: sees to it that the names of all servers are followed. */
+    void beat() {
+        if (names == null) {
+            return;
+        }
+        forgetServices();
+        follow();
+        if (now() - addressesJournaledMs >= JOURNAL_ADDRESSES_MS) {
+            addressesJournaledMs = now();
+            journalAddresses();
+        }
+    }
+
+    /** What is known of the names that are followed. */
+    List<NameView> names() {
+        return names == null ? List.of() : names.views();
+    }
+
+    private void follow() {
+        Map<String, Set<String>> hosts = new LinkedHashMap<>();
+        Map<String, Set<String>> services = new LinkedHashMap<>();
+        zones.forEach(zone -> zone.names().forEach(server -> use(hosts, server)));
+        for (ServiceConfig service : config.resolve().services()) {
+            services.computeIfAbsent(service.name(), name -> new TreeSet<>()).add(service.upstream());
+            ServiceTargets.named(names.targets(service.name())).forEach(target -> use(hosts, target.server()));
+        }
+        names.follow(hosts, services);
+        followServices();
+    }
+
+    private static void use(Map<String, Set<String>> hosts, String server) {
+        hosts.computeIfAbsent(ServerAddress.host(server), host -> new TreeSet<>()).add(server);
+    }
+
+    /** A name stands for something else. */
+    private void heard() {
+        Map<String, List<MemberChange.Address>> found = new HashMap<>();
+        for (ZoneAgent zone : zones) {
+            for (String server : zone.names()) {
+                List<InetAddress> addresses = names.addresses(ServerAddress.host(server));
+                if (!addresses.isEmpty()) {
+                    found.put(server, ServerAddress.at(server, addresses));
+                }
+            }
+        }
+        book.resolved(found);
+        zones.forEach(ZoneAgent::applyMembers);
+        follow();
+    }
+
+    /** Addresses that names stand for now, for a start without both zone and DNS. Now and then, since they may change often. */
+    private void journalAddresses() {
+        Map<ServerName, MemberDecision> moved = new LinkedHashMap<>();
+        book.moved().forEach(decision -> moved.put(decision.name(), decision));
+        if (!moved.isEmpty()) {
+            take(moved);
+            CompletableFuture.runAsync(() -> writeOrSay(moved), disk);
+        }
+    }
+
+    // ---- services
+
+    /** Targets of services that the configuration does not have any more. */
+    private void forgetServices() {
+        Map<ServerName, MemberDecision> changes = new LinkedHashMap<>();
+        for (MemberDecision decision : book.all()) {
+            boolean configured = config.resolve().services().stream().anyMatch(service -> service.name().equals(decision.service())
+                    && service.upstream().equals(decision.name().upstream()));
+            if (decision.isOfService() && !configured) {
+                LOG.info("{} is no member any more: the configuration does not have its service {}", decision.name(), decision.service());
+                changes.put(decision.name(), null);
+            }
+        }
+        if (!changes.isEmpty()) {
+            take(changes);
+            CompletableFuture.runAsync(() -> writeOrSay(changes), disk);
+        }
+    }
+
+    /** Brings the members in line with the targets of services, unless that is being done. */
+    private void followServices() {
+        if (following || decideServices().isEmpty()) {
+            return;
+        }
+        following = true;
+        last = last.handle((before, problem) -> null).thenApplyAsync(nothing -> decideServices(), context.loop())
+                .thenApplyAsync(this::writeOrSay, disk)
+                .thenAcceptAsync(this::servicesInForce, context.loop())
+                .whenCompleteAsync((nothing, problem) -> {
+                    following = false;
+                    if (problem != null) {
+                        LOG.error("The targets of services could not be brought in force", problem);
+                    }
+                }, context.loop());
+    }
+
+    private Map<ServerName, MemberDecision> decideServices() {
+        Map<String, Map<String, List<MemberChange>>> upstreams = new LinkedHashMap<>();
+        for (ServiceConfig service : config.resolve().services()) {
+            upstreams.computeIfAbsent(service.upstream(), name -> new LinkedHashMap<>()).put(service.name(), targets(service));
+        }
+        Map<ServerName, MemberDecision> changes = new LinkedHashMap<>();
+        upstreams.forEach((upstream, services) -> zones.forEach(zone -> changes.putAll(zone.decide(upstream, services))));
+        return changes;
+    }
+
+    /** Null as long as it is not known what to do: no answer yet, not all targets asked for, or none of them with an address. */
+    private List<MemberChange> targets(ServiceConfig service) {
+        List<Target> targets = ServiceTargets.named(names.targets(service.name()));
+        if (targets.stream().anyMatch(target -> !names.isSettled(target.host()))) {
+            return null;
+        }
+        List<MemberChange> servers = ServiceTargets.servers(service, targets, this::addresses);
+        return servers.isEmpty() ? null : servers;
+    }
+
+    /** Those of a member that cannot be asked for are the ones that it has. */
+    private List<MemberChange.Address> addresses(Target target) {
+        List<InetAddress> found = names.addresses(target.host());
+        return found.isEmpty() ? book.lastKnown(target.server()) : ServerAddress.at(target.server(), found);
+    }
+
+    /** DNS is where they come from: what cannot be journaled is in force all the same, and asked for again after a restart. */
+    private Map<ServerName, MemberDecision> writeOrSay(Map<ServerName, MemberDecision> changes) {
+        try {
+            write(changes);
+        } catch (IOException e) {
+            LOG.warn("The journal cannot record where names lead: {}", e.getMessage());
+        }
+        return changes;
+    }
+
+    private void servicesInForce(Map<ServerName, MemberDecision> changes) {
+        Map<String, List<MemberChange.Address>> found = new HashMap<>();
+        changes.forEach((name, decision) -> {
+            if (decision == null) {
+                LOG.info("{} is no target of its service any more", name);
+            } else {
+                found.put(name.server(), decision.change().addresses());
+                LOG.info("{} is a target of the service {}: weight {}{}", name, decision.service(), decision.change().weight(),
+                        decision.change().backup() ? ", backup" : "");
+            }
+        });
+        take(changes);
+        book.resolved(found);
+        zones.forEach(ZoneAgent::applyMembers);
+    }
+
+    /** On the agent's event loop. What was not journaled yet is on its way to the disk's thread then. */
+    @Override
+    public void close() {
+        if (names != null) {
+            journalAddresses();
+            names.close();
+        }
+    }
+}

@@ -1,0 +1,149 @@
+package io.atoll.tests;
+
+import static io.atoll.tests.MembersTest.address;
+import static io.atoll.tests.MembersTest.at;
+import static io.atoll.tests.MembersTest.moved;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import io.atoll.core.tools.DnsServer;
+import io.atoll.core.tools.DnsServer.Mode;
+import io.atoll.tests.harness.Agent;
+import io.atoll.tests.harness.Await;
+import io.atoll.tests.harness.Front;
+import io.atoll.tests.harness.Load;
+import io.atoll.tests.harness.Nginx;
+import io.atoll.tests.harness.Peers;
+import io.atoll.tests.harness.Scene;
+import io.atoll.tests.harness.SceneExtension;
+import java.time.Duration;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.function.Predicate;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
+
+/** Names that lead elsewhere while nginx runs, and services (SRV records) whose targets come and go; a name server of the scene's own. */
+@ExtendWith(SceneExtension.class)
+class NamesTest {
+    private static final int RATE = 200;
+    private static final Duration FAR = Duration.ofSeconds(20);
+    private static final String SERVICE = "_http._tcp.caches.example";
+
+    private static Nginx front(Scene scene, Peers peers) {
+        Nginx front = Nginx.in(scene, "front");
+        return front.atoll(Front.http(front, "    server " + peers.name(0) + " max_fails=1 fail_timeout=2s;\n", Front.probe())).start();
+    }
+
+    private static Agent agent(Scene scene, Nginx front, DnsServer dns, String more) {
+        return Agent.start(scene, front, """
+                atoll.resolve { enabled = true, servers = ["%s"], families = ipv4, interval = 1 s, timeout = 300 ms, %s }
+                """.formatted(dns.address(), more));
+    }
+
+    private static Set<String> owning(Nginx front) {
+        return new TreeSet<>(Front.owners(front).values());
+    }
+
+    private static void awaitName(Agent agent, String name, String what, Predicate<JsonNode> fact) {
+        Await.until(name + ": " + what, FAR, () -> {
+            for (JsonNode known : agent.get("/v1/names").path("names")) {
+                if (known.path("name").asText().equals(name)) {
+                    return fact.test(known);
+                }
+            }
+            return false;
+        });
+    }
+
+    private static void awaitAddresses(Agent agent, String server, String... addresses) {
+        Await.until("the agent to follow " + server, FAR, () -> new TreeSet<>(agent.get("/v1/peers?server=" + server).path("peers")
+                .findValuesAsText("address")).equals(new TreeSet<>(Set.of(addresses))));
+    }
+
+    @Test
+    void shouldFollowATimeToLiveOfASecondUnderLoadWithoutAReload(Scene scene) {
+        Peers peers = Peers.start(scene, 4);
+        Nginx front = front(scene, peers);
+        try (DnsServer dns = DnsServer.start().host("cache.example", 1, address(peers, 1))) {
+            Agent agent = agent(scene, front, dns, "");
+            agent.add(Front.ATOLL, "cache.example:8000", 2);
+            Map<String, String> owners = Front.owners(front);
+            assertTrue(at(owners, "cache.example:8000") > 0, "the name owns keys");
+            Load load = Load.start(scene, front.address(), "/atoll", RATE);
+            dns.host("cache.example", 1, address(peers, 2));
+            awaitAddresses(agent, "cache.example:8000", peers.name(2));
+            long movedAt = System.nanoTime();
+            assertEquals(owners, Front.owners(front), "points hang on the name");
+            dns.host("cache.example", 1, address(peers, 2), address(peers, 3));
+            awaitAddresses(agent, "cache.example:8000", peers.name(2), peers.name(3));
+            dns.mode(Mode.NOISE);
+            awaitName(agent, "cache.example", "failures", name -> name.path("failures").asInt() >= 1);
+            dns.mode(Mode.ANSWER);
+            awaitName(agent, "cache.example", "to be well again", name -> name.path("failures").asInt() == 0);
+            dns.stop();
+            awaitName(agent, "cache.example", "failures", name -> name.path("failures").asInt() >= 1);
+            awaitAddresses(agent, "cache.example:8000", peers.name(2), peers.name(3));
+            assertEquals(owners, Front.owners(front), "a name that does not resolve stands for what it did");
+            Load.Report report = load.stop();
+            assertEquals(0, report.failed().size(), report.complaint());
+            assertEquals(0, report.since(movedAt).firstTo(peers.name(1)).count(), "first tries at the address of before");
+            assertTrue(report.touching(peers.name(2)).count() > 0 && report.touching(peers.name(3)).count() > 0, "both addresses serve");
+            assertTrue(agent.log().contains("cache.example:8000 does not resolve"), agent.log());
+            Scene.print("under load: %s", report.line());
+        }
+    }
+
+    @Test
+    void shouldHaveTheTargetsOfAServiceAsServersUnderLoad(Scene scene) {
+        Peers peers = Peers.start(scene, 5);
+        Nginx front = front(scene, peers);
+        try (DnsServer dns = DnsServer.start()) {
+            dns.host("one.example", 1, address(peers, 1)).host("two.example", 1, address(peers, 2)).host("three.example", 1, address(peers, 3));
+            dns.service(SERVICE, 1, "10 10 8000 one.example", "10 10 8000 two.example");
+            Agent agent = agent(scene, front, dns, "srv = [ { upstream = %s, service = \"%s\", max-fails = 1, fail-timeout = 2 s } ]"
+                    .formatted(Front.ATOLL, SERVICE));
+            Await.until("both targets", FAR, () -> owning(front).equals(Set.of(peers.name(0), "one.example:8000", "two.example:8000")));
+            Map<String, String> two = Front.owners(front);
+            Load load = Load.start(scene, front.address(), "/atoll", RATE);
+
+            dns.service(SERVICE, 1, "10 10 8000 one.example", "10 10 8000 two.example", "10 10 8000 three.example");
+            Await.until("a third target", FAR, () -> owning(front).contains("three.example:8000"));
+            Map<String, String> three = Front.owners(front);
+            assertEquals(moved(two, three), at(three, "three.example:8000"), "keys move to the new target only");
+
+            dns.service(SERVICE, 1, "10 10 8000 one.example", "10 10 8000 two.example", "10 30 8000 three.example");
+            Await.until("another weight", FAR, () -> at(Front.owners(front), "three.example:8000") > at(three, "three.example:8000"));
+            Map<String, String> weighted = Front.owners(front);
+            assertEquals(at(weighted, "three.example:8000") - at(three, "three.example:8000"), moved(three, weighted), "keys move to it only");
+
+            dns.host("three.example", 1, address(peers, 4));
+            awaitAddresses(agent, "three.example:8000", peers.name(4));
+            assertEquals(weighted, Front.owners(front), "another address moves no key");
+
+            dns.service(SERVICE, 1, "10 10 8000 one.example", "10 30 8000 three.example");
+            Await.until("a target to leave", FAR, () -> !owning(front).contains("two.example:8000"));
+            long leftAt = System.nanoTime();
+            Map<String, String> left = Front.owners(front);
+            assertEquals(at(weighted, "two.example:8000"), moved(weighted, left), "only its keys move");
+
+            Load.Report report = load.stop();
+            assertEquals(0, report.failed().size(), report.complaint());
+            assertEquals(0, report.since(leftAt).firstTo(peers.name(2)).count(), "first tries at the target that left");
+            assertTrue(report.touching(peers.name(4)).count() > 0, "the other address serves");
+            Scene.print("under load: %s", report.line());
+
+            dns.mode(Mode.NXDOMAIN);
+            awaitName(agent, SERVICE, "failures", name -> name.path("failures").asInt() >= 2);
+            assertEquals(left, Front.owners(front), "a service that is gone keeps its targets");
+            dns.stop();
+            agent.kill();
+            front.reload();
+            agent.start();
+            awaitName(agent, SERVICE, "failures of another agent", name -> name.path("failures").asInt() >= 1);
+            assertEquals(left, Front.owners(front), "over a reload and a death of the agent, too, without DNS");
+        }
+    }
+}

@@ -401,6 +401,7 @@ atoll_pick(atoll_balancer_t *balancer, atoll_walk_t *walk, uint64_t now_ms)
             if (peer != NULL) {
                 give_first(balancer, walk, peer);
                 count_at_upstream(balancer, walk);
+                atoll_count_lately(peer, now_ms);
                 return ATOLL_PICK_OK;
             }
 
@@ -408,6 +409,11 @@ atoll_pick(atoll_balancer_t *balancer, atoll_walk_t *walk, uint64_t now_ms)
 
             if (peer != NULL && atoll_table_is_current(&balancer->table)) {
                 give_first(balancer, walk, peer);
+
+                if (balancer->hot != NULL) {
+                    atoll_count_lately(peer, now_ms);
+                }
+
                 return ATOLL_PICK_OK;
             }
         }
@@ -524,6 +530,10 @@ pick_by_search(atoll_balancer_t *balancer, atoll_walk_t *walk, uint64_t now)
         atoll_add(counters->panics, search.guarded);
         atoll_add(counters->bounded, search.bounded && search.over);
         give(balancer, walk, peer);
+
+        if (balancer->hot != NULL) {
+            atoll_count_lately(peer, now);
+        }
 
         return ATOLL_PICK_OK;
     }

@@ -35,6 +35,8 @@ typedef struct {
     uint32_t   server_length;
     uint32_t   address_length;
     void      *session;            /* the caller's (TLS session) */
+    uint64_t   lately_until;       /* period (atoll_hot.h) that lately counts up to */
+    uint64_t   lately;             /* picks of this worker, fading; 0 where no key is hot */
     uint64_t   avoid_until_ms;     /* the caller's: atoll_previous_owner does not name the peer before; 0 */
     unsigned char  *sockaddr;      /* these three lie behind the record */
     char      *server;             /* as `server NAME` has it; not terminated */

@@ -6,7 +6,8 @@
 
 static uint32_t gather(atoll_balancer_t *balancer, atoll_walk_t *walk, uint32_t replicas, uint64_t now,
                        atoll_peer_t **peers);
-static atoll_peer_t *less_busy(const atoll_balancer_t *balancer, atoll_peer_t *one, atoll_peer_t *other);
+static atoll_peer_t *better(const atoll_balancer_t *balancer, atoll_peer_t *one, atoll_peer_t *other, uint64_t now);
+static int is_slower(const atoll_peer_t *one, uint64_t busy_one, const atoll_peer_t *other, uint64_t busy_other);
 static uint64_t busy(const atoll_balancer_t *balancer, const atoll_peer_t *peer);
 static uint32_t next_random(atoll_balancer_t *balancer);
 
@@ -50,7 +51,7 @@ atoll_hot_pick(atoll_balancer_t *balancer, atoll_walk_t *walk, uint32_t replicas
 
     one = next_random(balancer) % count;
     other = (one + 1 + next_random(balancer) % (count - 1)) % count;
-    peer = less_busy(balancer, peers[one], peers[other]);
+    peer = better(balancer, peers[one], peers[other], now_ms);
 
     point = atoll_ring_find(&balancer->table.ring[ATOLL_RING_PRIMARY], walk->hash);
 
@@ -86,9 +87,28 @@ gather(atoll_balancer_t *balancer, atoll_walk_t *walk, uint32_t replicas, uint64
 
 
 static atoll_peer_t *
-less_busy(const atoll_balancer_t *balancer, atoll_peer_t *one, atoll_peer_t *other)
+better(const atoll_balancer_t *balancer, atoll_peer_t *one, atoll_peer_t *other, uint64_t now)
 {
-    return busy(balancer, other) * (uint32_t) one->weight < busy(balancer, one) * (uint32_t) other->weight ? other : one;
+    uint64_t  busy_one = busy(balancer, one);
+    uint64_t  busy_other = busy(balancer, other);
+
+    if (is_slower(one, busy_one, other, busy_other)) {
+        return other;
+    }
+
+    if (is_slower(other, busy_other, one, busy_one)) {
+        return one;
+    }
+
+    return atoll_lately(other, now) * (uint32_t) one->weight < atoll_lately(one, now) * (uint32_t) other->weight ? other : one;
+}
+
+
+/* One more each, so that few requests say nothing. */
+static int
+is_slower(const atoll_peer_t *one, uint64_t busy_one, const atoll_peer_t *other, uint64_t busy_other)
+{
+    return (busy_one + 1) * (uint32_t) other->weight > 2 * (busy_other + 1) * (uint32_t) one->weight;
 }
 
 

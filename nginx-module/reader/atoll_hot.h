@@ -40,10 +40,35 @@ atoll_hot_replicas(const atoll_hot_set_record_t *set, uint32_t hash, uint64_t no
 }
 
 /*
+ * Counts a pick, of any key, at its peer. The count halves with each period of 1,024 ms of now_ms, the same for all peers, so it
+ * stands for the picks of the last two seconds or so. Units of 1 / ATOLL_LATELY.
+ */
+#define ATOLL_LATELY         256
+#define ATOLL_LATELY_PERIOD  10
+
+static inline uint64_t
+atoll_lately(const atoll_peer_t *peer, uint64_t now_ms)
+{
+    uint64_t periods = (now_ms >> ATOLL_LATELY_PERIOD) - peer->lately_until;
+
+    return periods < 64 ? peer->lately >> periods : 0;
+}
+
+static inline void
+atoll_count_lately(atoll_peer_t *peer, uint64_t now_ms)
+{
+    peer->lately = atoll_lately(peer, now_ms) + ATOLL_LATELY;
+    peer->lately_until = now_ms >> ATOLL_LATELY_PERIOD;
+}
+
+/*
  * The peer for the first pick of a hot key: the first `replicas` eligible peers along the primary ring, two of them at
- * random, and of these the one with fewer requests in flight for its weight, over all workers (M. Mitzenmacher, "The Power
- * of Two Choices in Randomized Load Balancing", 2001). Sets walk->point to the owner's, from where retries go on. NULL when
- * fewer than two are eligible, or the table changed: the caller goes on as for any key. The balancer's table is usable.
+ * random, and of these the one that this worker picked less often lately for its weight, so that hot keys make up for what the
+ * ring and the other keys leave uneven. One with more than twice the other's requests in flight for its weight, over all workers, is
+ * passed over whatever it got: it is slow (M. Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing", 2001).
+ *
+ * Sets walk->point to the owner's, from where retries go on. NULL when fewer than two are eligible, or the table changed: the
+ * caller goes on as for any key. The balancer's table is usable.
  */
 atoll_peer_t *atoll_hot_pick(atoll_balancer_t *balancer, atoll_walk_t *walk, uint32_t replicas, uint64_t now_ms);
 

@@ -31,6 +31,8 @@ class HotKeysTest {
     private static final int PEERS = 10;
     private static final int RATE = 500;
     private static final Duration FAR = Duration.ofSeconds(20);
+    /** From the agent's start until no peer gets much more than another. */
+    private static final Duration NOTICE = Duration.ofSeconds(3);
     private static final String HOT = "/o/hot";
     private static final double[] ZIPF = zipf(100_000, 1.1);
 
@@ -115,15 +117,14 @@ class HotKeysTest {
         long started = System.nanoTime();
         Await.until("the hot key on all peers", FAR, () -> replicas(agent) == PEERS);
         double heating = (System.nanoTime() - started) / 1e9;
-        long from = System.nanoTime();
-        Await.window(Duration.ofSeconds(8));
+        long from = started + NOTICE.toNanos();
+        Await.moment(from + Duration.ofSeconds(8).toNanos());
         Load.Report spread = load.report().since(from);
         Scene.print("30 %% of the requests for one key, 10 peers: busiest / mean %.2f (stock %.2f); all peers after %.1f s; %s",
                 busiest(spread), stockBusiest, heating, spread.line());
         assertEquals(PEERS, servers(hot(spread)).size());
         assertTrue(stockBusiest > 2.5, "stock " + stockBusiest);
-        // 1.08 to 1.26 was seen: the ring's own shares differ from scene to scene, since its addresses do.
-        assertTrue(busiest(spread) <= 1.4, "busiest / mean is " + busiest(spread));
+        assertTrue(busiest(spread) <= 1.25, "busiest / mean is " + busiest(spread));
 
         agent.kill();
         long killed = System.nanoTime();

@@ -445,12 +445,54 @@ shouldEndWhatItCountedWhenTheBoundWasTakenAway(void)
 }
 
 
+/* A hot key of ten peers, three requests in ten, while requests come and go: none holds more than its share rounded up. */
+static void
+shouldHoldAHotKeysPeersWithinTheirBoundToo(void)
+{
+    char                     key[32];
+    uint32_t                 slot, hash = fixture_hash("hot"), at[PEERS];
+    uint64_t                 hot = 0;
+    atoll_hot_set_record_t  *set;
+
+    fresh(PEERS, 125);
+    fixture.zone.upstreams[0].replicas = 16;
+    set = &fixture.zone.hot_sets[0];
+    set->entries[0] = UINT64_C(16) << 32 | hash;
+    set->filter = UINT64_C(1) << (hash >> 26);
+    set->until_ms = T + 10000;
+    memset(at, 0, sizeof(at));
+    memset(walks, 0, sizeof(walks));
+
+    for (int i = 0; i < 20000; i++) {
+        atoll_walk_t  *walk = &walks[i % 60];
+
+        atoll_done(&balancer, walk, T, 0);
+        snprintf(key, sizeof(key), "cold%u", (unsigned) (tap_random() % 40));
+        slot = pick_key(walk, tap_random() % 10 < 3 ? "hot" : key, T);
+        CHECK(slot < PEERS);
+        CHECK(inflight(slot) <= most_of(125, i < 60 ? (uint64_t) i + 1 : 60, 1, PEERS));
+
+        if (walk->hash == hash && slot < PEERS) {
+            at[slot]++;
+            hot++;
+        }
+    }
+
+    for (int i = 0; i < PEERS; i++) {
+        CHECK(at[i] > hot / 50);
+    }
+
+    CHECK(atoll_zone_row(&fixture.zone, 0).upstreams[0].bounded != 0);
+}
+
+
 int
 main(void)
 {
     RUN(shouldAdmitUpToTheShareRoundedUp);
     RUN(shouldTakeAnyCountsThatAZoneMayHold);
     RUN(shouldPassAKeyOnAlongTheRingWhenItsPeersAreAtTheirBound);
+    RUN(shouldHoldAHotKeysPeersWithinTheirBoundToo);
     RUN(shouldLeaveKeysWithTheirOwnersBelowTheBound);
     RUN(shouldShareByWeight);
     RUN(shouldCountTheRequestsOfAllWorkersAndNotOfOneWhoseRowWasTakenOver);

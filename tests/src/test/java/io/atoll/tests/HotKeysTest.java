@@ -43,13 +43,13 @@ class HotKeysTest {
             atoll.hot-keys.cool = 500 ms
             """;
 
-    /** Ten peers that take 30 ms for an answer, behind stock and behind `replicas=16`. */
-    private static Nginx front(Scene scene) {
+    /** Ten peers that take 30 ms for an answer, behind stock and behind `atoll` with these parameters. */
+    private static Nginx front(Scene scene, String parameters) {
         List<String> names = IntStream.range(0, PEERS).mapToObj(i -> scene.address(11 + i)).toList();
         names.forEach(name -> Backend.start(scene, name, 8000, Backend.http(() -> LockSupport.parkNanos(30_000_000))));
         String servers = names.stream().map(name -> "    server " + name + ":8000;\n").collect(Collectors.joining());
         Nginx front = Nginx.in(scene, "front");
-        return front.atoll(Front.http(front, servers, "").replace("atoll $key;", "atoll $key replicas=16;")
+        return front.atoll(Front.http(front, servers, "").replace("atoll $key;", "atoll $key " + parameters + ";")
                 .replace("add_header X-Owner", "add_header X-Hot $atoll_hot always; add_header X-Owner")).start();
     }
 
@@ -104,7 +104,7 @@ class HotKeysTest {
 
     @Test
     void shouldSpreadAHotKeyAndGatherItAgainWhenTheAgentDies(Scene scene) {
-        Nginx front = front(scene);
+        Nginx front = front(scene, "replicas=16");
         Load stock = load(scene, front, "/stock");
         Await.window(Duration.ofSeconds(2));
         double stockBusiest = busiest(stock.stop());
@@ -137,5 +137,20 @@ class HotKeysTest {
         Scene.print("the agent killed: one owner again after %.1f s", alone);
         assertTrue(alone > 2 && alone <= Agent.LEASE.toMillis() / 1000.0 + 1.5, "after " + alone + " s, with a lease of 3 s");
         assertEquals(List.of(), all.failed(), all.complaint());
+    }
+
+    @Test
+    void shouldSpreadAHotKeyWithinABoundToo(Scene scene) {
+        Nginx front = front(scene, "replicas=16 bound=1.25");
+        Agent agent = Agent.start(scene, front, SETTINGS);
+        Load load = load(scene, front, "/atoll");
+        Await.until("the hot key on all peers", FAR, () -> replicas(agent) == PEERS);
+        long from = System.nanoTime();
+        Await.window(Duration.ofSeconds(4));
+        Load.Report spread = load.stop().since(from);
+        Scene.print("the same with bound=1.25: busiest / mean %.2f; %s", busiest(spread), spread.line());
+        assertEquals(PEERS, servers(hot(spread)).size());
+        assertTrue(busiest(spread) <= 1.25, "busiest / mean is " + busiest(spread));
+        assertEquals(List.of(), spread.failed(), spread.complaint());
     }
 }

@@ -95,6 +95,8 @@ typedef struct {
     unsigned                  compiled:1;       /* region is mapped */
     unsigned                  previous:1;       /* an upstream has a previous ring */
     unsigned                  no_previous:1;    /* none may have */
+    unsigned                  earlier:1;        /* an upstream has an earlier ring */
+    unsigned                  no_earlier:1;     /* none may have */
     unsigned                  prepared:1;
     unsigned                  committed:1;
 

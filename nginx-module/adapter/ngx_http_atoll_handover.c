@@ -50,6 +50,25 @@ ngx_http_atoll_count_fill(ngx_http_atoll_plan_t *plan, ngx_uint_t hit)
 }
 
 
+/* Sets plan->previous to the peer to ask, or to ask after that one; 0 when there is none. */
+static ngx_uint_t
+ngx_http_atoll_find_previous(ngx_http_atoll_plan_t *plan)
+{
+    plan->previous = atoll_previous_owner(&plan->self->balancer, plan->hash, ngx_current_msec, (char *) plan->self->self.data,
+                                          plan->self->self.len, plan->received_kind == NGX_HTTP_ATOLL_RETURNED,
+                                          plan->previous);
+
+    if (plan->previous == NULL) {
+        return 0;
+    }
+
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, plan->request->connection->log, 0, "atoll handover: fill from \"%*s\"",
+                   (size_t) plan->previous->address_length, plan->previous->address);
+
+    return 1;
+}
+
+
 #if (NGX_HTTP_CACHE)
 
 static ngx_uint_t
@@ -79,17 +98,30 @@ ngx_http_atoll_consider_fill(ngx_http_atoll_plan_t *plan)
         return;
     }
 
-    plan->previous = atoll_previous_owner(&plan->self->balancer, plan->hash, ngx_current_msec, (char *) plan->self->self.data,
-                                          plan->self->self.len, plan->received_kind == NGX_HTTP_ATOLL_RETURNED);
-
-    if (plan->previous && ngx_http_atoll_is_worth_it(plan->self)) {
+    if (ngx_http_atoll_find_previous(plan) && ngx_http_atoll_is_worth_it(plan->self)) {
         plan->kind = NGX_HTTP_ATOLL_FILL;
         plan->tier = plan->self_tier;
-
-        ngx_log_debug2(NGX_LOG_DEBUG_HTTP, r->connection->log, 0, "atoll handover: fill from \"%*s\"",
-                       (size_t) plan->previous->address_length, plan->previous->address);
     }
 #endif
+}
+
+
+/*
+ * After a previous owner answered that it has no copy: whether another may have one, who is plan->previous then. Two are asked at
+ * most, and nobody after one that failed: a request waits for one such at most.
+ */
+ngx_uint_t
+ngx_http_atoll_fill_elsewhere(ngx_http_atoll_plan_t *plan)
+{
+    plan->lacking = 0;
+
+    if (plan->kind != NGX_HTTP_ATOLL_FILL || plan->again) {
+        return 0;
+    }
+
+    plan->again = 1;
+
+    return ngx_http_atoll_find_previous(plan);
 }
 
 

@@ -74,6 +74,16 @@ ngx_http_atoll_prepare(ngx_conf_t *cf, ngx_http_atoll_main_conf_t *amcf)
 
     rc = ngx_http_atoll_plan(cf, amcf, error);
 
+    if (rc == NGX_DECLINED && amcf->earlier) {
+        ngx_log_error(NGX_LOG_WARN, cf->log, 0, "atoll_handover: not from the owners before the last but one change: %s", error);
+
+        atoll_compile_region_close(&amcf->region);
+        amcf->compiled = 0;
+        amcf->no_earlier = 1;
+
+        rc = ngx_http_atoll_plan(cf, amcf, error);
+    }
+
     if (rc == NGX_DECLINED && amcf->previous) {
         ngx_log_error(NGX_LOG_WARN, cf->log, 0, "atoll_handover: not from the owners before this change: %s", error);
 
@@ -158,7 +168,7 @@ ngx_http_atoll_open_region(ngx_conf_t *cf, ngx_http_atoll_main_conf_t *amcf)
 
         for (n = 0; n < wu->peer_count; n++) {
             names += wu->peers[n].server_length;
-            sum = (wu->peers[n].flags & ATOLL_PEER_FLAG_PREVIOUS) ? &previous : &weight;
+            sum = (wu->peers[n].flags & ATOLL_FORMER_RINGS) ? &previous : &weight;
             *sum += ngx_min((uint64_t) wu->peers[n].weight, limit + 1);
         }
 
@@ -419,13 +429,40 @@ ngx_http_atoll_added_peer(atoll_writer_peer_t *wp, const atoll_peer_identity_rec
 }
 
 
-/* Behind the present peers, those of the ring before, if they fit the file: what decides that is the present primary ring. */
+/* Behind the others, the peers of a ring before, unless their points cannot fit the file. */
+static ngx_uint_t
+ngx_http_atoll_fill_former(ngx_http_atoll_main_conf_t *amcf, atoll_writer_upstream_t *wu, const atoll_members_t *members,
+    uint32_t flag)
+{
+    uint32_t              n;
+    uint64_t              weight;
+    atoll_writer_peer_t  *wp = (atoll_writer_peer_t *) wu->peers;
+
+    weight = 0;
+
+    for (n = 0; n < members->count; n++) {
+        weight += members->members[n].peer.weight;
+    }
+
+    if (members->count == 0 || weight > ngx_http_atoll_weight_limit(amcf)) {
+        return 0;
+    }
+
+    for (n = 0; n < members->count; n++) {
+        wp[wu->peer_count] = members->members[n].peer;
+        wp[wu->peer_count++].flags |= flag;
+    }
+
+    return 1;
+}
+
+
+/* The rings before: what decides which these are is the present primary ring. */
 static ngx_int_t
 ngx_http_atoll_fill_previous(ngx_conf_t *cf, ngx_http_atoll_main_conf_t *amcf, ngx_http_atoll_srv_conf_t *ascf,
     const atoll_known_upstream_t *known, atoll_writer_upstream_t *wu)
 {
     uint32_t              n, left;
-    uint64_t              weight;
     atoll_member_t       *wanted;
     atoll_members_t       members;
     atoll_previous_t      previous;
@@ -459,23 +496,15 @@ ngx_http_atoll_fill_previous(ngx_conf_t *cf, ngx_http_atoll_main_conf_t *amcf, n
     }
 
     previous = atoll_previous_after(known, &members, ngx_current_msec, ascf->settings.handover_ms);
-    weight = 0;
 
-    for (n = 0; n < previous.members.count; n++) {
-        weight += previous.members.members[n].peer.weight;
+    if (ngx_http_atoll_fill_former(amcf, wu, &previous.members, ATOLL_PEER_FLAG_PREVIOUS)) {
+        wu->handover_until_ms = previous.until_ms;
+        amcf->previous = 1;
+
+        if (!amcf->no_earlier) {
+            amcf->earlier |= ngx_http_atoll_fill_former(amcf, wu, &previous.earlier, ATOLL_PEER_FLAG_EARLIER);
+        }
     }
-
-    if (previous.members.count == 0 || weight > ngx_http_atoll_weight_limit(amcf)) {
-        return NGX_OK;
-    }
-
-    for (n = 0; n < previous.members.count; n++) {
-        wp[wu->peer_count] = previous.members.members[n].peer;
-        wp[wu->peer_count++].flags |= ATOLL_PEER_FLAG_PREVIOUS;
-    }
-
-    wu->handover_until_ms = previous.until_ms;
-    amcf->previous = 1;
 
     return NGX_OK;
 }
@@ -498,7 +527,7 @@ ngx_http_atoll_fill_peers(ngx_conf_t *cf, ngx_http_atoll_main_conf_t *amcf, ngx_
     n = ascf->peers->number + (ascf->peers->next ? ascf->peers->next->number : 0);
 
     if (known) {
-        n += known->primary.count + known->previous.members.count;
+        n += known->primary.count + known->previous.members.count + known->previous.earlier.count;
     }
 
     for (slot = 0; atoll_writer_next_added(&amcf->writer, name->data, name->len, &slot); /* void */) {

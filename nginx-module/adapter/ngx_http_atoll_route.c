@@ -628,6 +628,10 @@ ngx_http_atoll_get_route_peer(ngx_peer_connection_t *pc, void *data)
     ngx_uint_t               over;
     ngx_http_atoll_route_t  *route = plan->route;
 
+    if (plan->asked && plan->lacking && ngx_http_atoll_fill_elsewhere(plan) && ngx_http_atoll_enter_tier(plan) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     for ( ;; ) {
 
         /* without tries of its own left a tier is over: a balancer of a single peer would give that one for ever */

@@ -73,6 +73,7 @@ struct ngx_http_atoll_plan_s {
     ngx_int_t                     (*process_header)(ngx_http_request_t *r);      /* the protocol's own, with conf */
     ngx_int_t                     (*reinit_request)(ngx_http_request_t *r);
     const atoll_peer_t             *previous;    /* who is asked, of kind FILL */
+    ngx_uint_t                      again;       /* 1: somebody else was asked before */
     ngx_uint_t                      aged;        /* 1: that one's copy serves although it is too old */
     ngx_uint_t                      lacking;     /* 1: that one has no copy; of role PREVIOUS: this node has none */
     u_char                         *step;        /* as written in the request to the next node, NULL: not written */
@@ -107,6 +108,7 @@ ngx_int_t ngx_http_atoll_watch_answer(ngx_http_atoll_plan_t *plan);
 void ngx_http_atoll_init_fill(ngx_http_atoll_srv_conf_t *ascf);
 void ngx_http_atoll_count_fill(ngx_http_atoll_plan_t *plan, ngx_uint_t hit);
 void ngx_http_atoll_consider_fill(ngx_http_atoll_plan_t *plan);
+ngx_uint_t ngx_http_atoll_fill_elsewhere(ngx_http_atoll_plan_t *plan);
 ngx_uint_t ngx_http_atoll_refuse_fill(ngx_http_atoll_plan_t *plan);
 void ngx_http_atoll_add_refusal(void);
 void ngx_http_atoll_limit_fill(ngx_http_atoll_plan_t *plan, ngx_http_upstream_conf_t *conf);

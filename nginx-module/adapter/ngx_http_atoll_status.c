@@ -270,26 +270,41 @@ ngx_http_atoll_status_upstream(u_char *p, u_char *end, ngx_http_atoll_main_conf_
 }
 
 
-/* For how long keys are handed over still, and from whom. */
+/* The servers of a ring before. */
 static u_char *
-ngx_http_atoll_status_handover(u_char *p, u_char *end, atoll_balancer_t *balancer)
+ngx_http_atoll_status_ring(u_char *p, u_char *end, atoll_balancer_t *balancer, unsigned ring)
 {
-    uint64_t       until = balancer->table.handover_until_ms;
-    ngx_uint_t     i;
+    uint32_t       i, first;
     atoll_peer_t  *peer;
 
-    p = ngx_slprintf(p, end, ",\"handover\":{\"remaining_ms\":%uL,\"previous\":[",
-                     until > ngx_current_msec ? until - ngx_current_msec : 0);
+    first = balancer->table.ring[ring].first_peer;
 
-    for (i = balancer->table.peer_count; i < balancer->table.all_peers; i++) {
+    for (i = first; i < first + balancer->table.ring[ring].peer_count; i++) {
         peer = balancer->peers[i];
 
-        p = ngx_slprintf(p, end, "%s{\"server\":", i > balancer->table.peer_count ? "," : "");
+        p = ngx_slprintf(p, end, "%s{\"server\":", i > first ? "," : "");
         p = ngx_http_atoll_json_string(p, end, peer->server, peer->server_length);
         p = ngx_slprintf(p, end, ",\"address\":");
         p = ngx_http_atoll_json_string(p, end, peer->address, peer->address_length);
         p = ngx_slprintf(p, end, "}");
     }
+
+    return p;
+}
+
+
+/* For how long keys are handed over still, and from whom. */
+static u_char *
+ngx_http_atoll_status_handover(u_char *p, u_char *end, atoll_balancer_t *balancer)
+{
+    uint64_t  until = balancer->table.handover_until_ms;
+
+    p = ngx_slprintf(p, end, ",\"handover\":{\"remaining_ms\":%uL,\"previous\":[",
+                     until > ngx_current_msec ? until - ngx_current_msec : 0);
+
+    p = ngx_http_atoll_status_ring(p, end, balancer, ATOLL_RING_PREVIOUS);
+    p = ngx_slprintf(p, end, "],\"earlier\":[");
+    p = ngx_http_atoll_status_ring(p, end, balancer, ATOLL_RING_EARLIER);
 
     return ngx_slprintf(p, end, "]}");
 }

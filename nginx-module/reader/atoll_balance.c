@@ -315,7 +315,7 @@ peer_make(atoll_balancer_t *balancer, uint32_t slot, uint64_t incarnation)
 }
 
 
-/* A peer of the previous ring that is a present one too has the limits of the present one. */
+/* A peer of the previous or the earlier ring that is a present one too has the limits of the present one. */
 static void
 balancer_limits(atoll_peer_t *const *peers, const atoll_table_t *table)
 {

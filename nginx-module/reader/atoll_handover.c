@@ -17,6 +17,7 @@ typedef struct {
     const char              *self;
     size_t                   self_length;
     int                      returned;
+    const atoll_peer_t      *asked;       /* the answer before, NULL for none */
     uint32_t                 points;      /* left to look at */
 } handover_t;
 
@@ -28,7 +29,7 @@ typedef struct {
     uint32_t             first, count;    /* the group's peers */
 } handover_step_t;
 
-static const atoll_peer_t *previous_ring_owner(handover_t *handover);
+static const atoll_peer_t *former_owner(handover_t *handover, unsigned ring);
 static const atoll_peer_t *present_ring_owner(handover_t *handover);
 static const atoll_peer_t *next_along(handover_t *handover, handover_step_t *step);
 static uint64_t started_ms(const handover_t *handover);
@@ -49,19 +50,23 @@ static int is_recent(const handover_t *handover, uint64_t ms);
 
 const atoll_peer_t *
 atoll_previous_owner(atoll_balancer_t *balancer, uint32_t hash, uint64_t now_ms, const char *self, size_t self_length,
-                     int returned)
+                     int returned, const atoll_peer_t *asked)
 {
-    handover_t           handover = { balancer, hash, now_ms, self, self_length, returned, POINTS };
-    const atoll_peer_t  *peer;
+    handover_t           handover = { balancer, hash, now_ms, self, self_length, returned, asked, POINTS };
+    const atoll_peer_t  *peer = NULL;
 
     if (!atoll_balancer_refresh(balancer) || balancer->handover_ms == 0) {
         return NULL;
     }
 
     balancer->handover_blind = 0;
-    peer = previous_ring_owner(&handover);
 
-    if (peer == NULL) {
+    if (now_ms < balancer->table.handover_until_ms) {
+        peer = asked == NULL ? former_owner(&handover, ATOLL_RING_PREVIOUS) : NULL;
+        peer = peer == NULL ? former_owner(&handover, ATOLL_RING_EARLIER) : peer;
+    }
+
+    if (peer == NULL && asked == NULL) {
         peer = present_ring_owner(&handover);
     }
 
@@ -82,13 +87,9 @@ atoll_has_returned(const atoll_balancer_t *balancer, const atoll_peer_t *peer, u
 
 /* a. */
 static const atoll_peer_t *
-previous_ring_owner(handover_t *handover)
+former_owner(handover_t *handover, unsigned ring)
 {
-    handover_step_t step = first_step(handover, ATOLL_RING_PREVIOUS);
-
-    if (handover->now >= handover->balancer->table.handover_until_ms) {
-        return NULL;
-    }
+    handover_step_t step = first_step(handover, ring);
 
     while (next_group(handover, &step)) {
         if (!is_down(handover, &step)) {
@@ -224,10 +225,23 @@ is_down(const handover_t *handover, const handover_step_t *step)
 
 
 static int
+is_named(const atoll_peer_t *peer, const char *server, size_t length)
+{
+    return peer->server_length == length && memcmp(peer->server, server, length) == 0;
+}
+
+
+static int
 is_named_self(const handover_t *handover, const atoll_peer_t *peer)
 {
-    return peer->server_length == handover->self_length
-           && memcmp(peer->server, handover->self, handover->self_length) == 0;
+    return is_named(peer, handover->self, handover->self_length);
+}
+
+
+static int
+was_asked(const handover_t *handover, const atoll_peer_t *peer)
+{
+    return handover->asked != NULL && is_named(peer, handover->asked->server, handover->asked->server_length);
 }
 
 
@@ -261,7 +275,7 @@ can_be_asked(const handover_t *handover, const atoll_peer_t *peer)
 {
     const atoll_peer_state_record_t *state = &handover->balancer->zone->states[peer->slot];
 
-    return !is_named_self(handover, peer) && peer->avoid_until_ms <= handover->now
+    return !is_named_self(handover, peer) && !was_asked(handover, peer) && peer->avoid_until_ms <= handover->now
            && atoll_relaxed(state->reason[ATOLL_REASON_PROBE]) <= handover->now
            && atoll_relaxed(state->reason[ATOLL_REASON_QUORUM]) <= handover->now
            && atoll_relaxed(state->reason[ATOLL_REASON_PASSIVE]) <= handover->now

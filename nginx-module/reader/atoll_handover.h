@@ -11,25 +11,26 @@
 /*
  * The peer that may hold a copy of the key with that hash, for a node that acts as its owner and has none; NULL for nobody.
  * self: this node's server name in the upstream, of self_length bytes. returned: not 0 when the caller knows that this node
- * has just come back to traffic. now_ms: CLOCK_MONOTONIC milliseconds. The first of these that applies and can be asked:
+ * has just come back to traffic. asked: the answer to the same question before, which has no copy; NULL for the first question,
+ * and then only a's earlier ring counts. now_ms: CLOCK_MONOTONIC milliseconds. The first of these that applies and can be asked:
  *
- *   a  until table.handover_until_ms: the owner in the previous ring, unless that is self. Groups with only DOWN
- *      addresses there are passed over
+ *   a  until table.handover_until_ms: the owner in the previous ring, unless that is self; then that in the earlier ring,
+ *      likewise. Groups with only DOWN addresses there are passed over
  *   b  the owner in the present primary ring whatever stands against it, unless that is self, when an operator took it out
  *      of traffic (DOWN, admin word) less than handover_ms ago: a drained peer still has its keys
  *   c  self owns the key in the present primary ring and has just joined or come back (returned; or nginx was started, or
  *      self drained, undrained or found well again, less than handover_ms ago): the next group along that ring in which
  *      somebody can be asked and was not kept from traffic by an operator all the while
  *
- * Can be asked: has another server name than self, still has its slot, its probe, quorum and passive words are not above
+ * Can be asked: has another server name than self and than asked, still has its slot, its probe, quorum and passive words are not above
  * now_ms, nor is its avoid_until_ms. Of several addresses of a name the first that can.
  *
- * Looks at up to 32 points in all. NULL too when handover_ms is 0, no table is usable, or the table changes meanwhile.
+ * Looks at up to 32 points in all, over the three rings. NULL too when handover_ms is 0, no table is usable, or the table changes meanwhile.
  * Sets balancer->handover_blind: the answer, of c, has no better reason than that nginx was started, as a whole mesh may be.
  * The answer belongs to the balancer and lives as long as it; hand it to atoll_give at once or not at all.
  */
 const atoll_peer_t *atoll_previous_owner(atoll_balancer_t *balancer, uint32_t hash, uint64_t now_ms, const char *self,
-                                         size_t self_length, int returned);
+                                         size_t self_length, int returned, const atoll_peer_t *asked);
 
 /* Whether a peer of the table in use that serves came back to traffic less than handover_ms ago, as this node saw it. */
 int atoll_has_returned(const atoll_balancer_t *balancer, const atoll_peer_t *peer, uint64_t now_ms);

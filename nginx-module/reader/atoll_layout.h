@@ -12,7 +12,7 @@ _Static_assert(sizeof(_Atomic uint64_t) == 8 && sizeof(_Atomic uint32_t) == 4, "
 
 #define ATOLL_LAYOUT_VERSION UINT32_C(0x00010000)
 #define ATOLL_LAYOUT_VERSION_TEXT "1.0.0"
-#define ATOLL_LAYOUT_FINGERPRINT UINT32_C(0xe10ea570)
+#define ATOLL_LAYOUT_FINGERPRINT UINT32_C(0x81abb88f)
 #define ATOLL_MAGIC UINT64_C(0x314c4c4f5441000a) /* first word of a zone file */
 #define ATOLL_READY UINT64_C(0x59444145525a544c) /* the ready word of a zone that is whole */
 #define ATOLL_REQUEST_MAGIC UINT64_C(0x51524c4c4f54410a) /* first word of a compile request */
@@ -76,7 +76,7 @@ enum {
     ATOLL_PROBE_KIND_COUNT_ = 3
 };
 
-/* Bits of peer_identity.flags and compile_peer.flags; a table_peer has DOWN, and BACKUP or PREVIOUS by its ring, only. */
+/* Bits of peer_identity.flags and compile_peer.flags; a table_peer has DOWN, and BACKUP, PREVIOUS or EARLIER by its ring, only. */
 enum {
     ATOLL_PEER_FLAG_DOWN = 1, /* `down` in nginx.conf */
     ATOLL_PEER_FLAG_BACKUP = 2, /* `backup` in nginx.conf, or of a server added at run time */
@@ -84,7 +84,8 @@ enum {
     ATOLL_PEER_FLAG_ADDED = 8, /* added at run time: nginx.conf does not name it */
     ATOLL_PEER_FLAG_WEIGHTED = 16, /* its weight was set at run time */
     ATOLL_PEER_FLAG_PREVIOUS = 32, /* of the previous ring; the same server may be a present one too. Not in peer_identity.flags */
-    ATOLL_PEER_FLAG_COUNT_ = 6
+    ATOLL_PEER_FLAG_EARLIER = 64, /* of the earlier ring, in the same way */
+    ATOLL_PEER_FLAG_COUNT_ = 7
 };
 
 /* What a purge speaks of: part of the hash of its text. */
@@ -108,7 +109,8 @@ enum {
     ATOLL_RING_PRIMARY = 0, /* servers without `backup` */
     ATOLL_RING_BACKUPS = 1, /* servers with `backup`: asked when no primary is eligible or left */
     ATOLL_RING_PREVIOUS = 2, /* who owned the keys before the last change of members, for handover; empty when there is nothing previous */
-    ATOLL_RING_COUNT_ = 3
+    ATOLL_RING_EARLIER = 3, /* who owned them before the first of several changes in a row; empty when there was one */
+    ATOLL_RING_COUNT_ = 4
 };
 
 /* How the points of an upstream's rings are placed. */
@@ -461,22 +463,21 @@ typedef struct {
     uint64_t config_epoch; /* of the nginx configuration it belongs to */
     uint32_t checksum; /* CRC-32 of the bytes from the end of this head to length, with every table_peer.slot taken as 0 */
     uint32_t peer_count; /* addresses of the present rings */
-    uint64_t peers_offset; /* to table_peer records, by group: peer_count of them, then those of the previous ring */
-    uint64_t groups_offset; /* to group records: group_count of them, then those of the previous ring */
+    uint64_t peers_offset; /* to table_peer records, by group: peer_count of them, then those of the previous and the earlier ring */
+    uint64_t groups_offset; /* to group records: group_count of them, then those of the previous and the earlier ring */
     uint32_t group_count; /* distinct server names in a ring, over the present rings */
     uint32_t single; /* 1: one peer and no backup (nginx: peers->single) */
-    uint64_t points_offset[3]; /* of each ring, to point records in order of their hash */
-    uint64_t buckets_offset[3]; /* of each ring, to u32 words: bucket_count + 1 of them */
-    uint32_t point_count[3]; /* of each ring; 0 an empty ring */
-    uint32_t bucket_shift[3]; /* bucket of a hash = hash >> bucket_shift; bucket_count = 1 << (32 - bucket_shift) */
-    uint32_t first_group[3]; /* of each ring; the rings follow each other */
-    uint32_t ring_groups[3]; /* groups of each ring */
-    uint32_t first_peer[3]; /* of each ring; the rings follow each other */
-    uint32_t ring_peers[3]; /* peers of each ring */
-    uint32_t tries[3]; /* peers of each ring without DOWN (nginx: peers->tries) */
-    uint32_t total_weight[3]; /* sum over the peers of each ring */
-    uint64_t handover_until_ms; /* CLOCK_MONOTONIC milliseconds until which the previous ring counts; 0 none; filled in when the table is published */
-    uint8_t reserved_208[48];
+    uint64_t points_offset[4]; /* of each ring, to point records in order of their hash */
+    uint64_t buckets_offset[4]; /* of each ring, to u32 words: bucket_count + 1 of them */
+    uint32_t point_count[4]; /* of each ring; 0 an empty ring */
+    uint32_t bucket_shift[4]; /* bucket of a hash = hash >> bucket_shift; bucket_count = 1 << (32 - bucket_shift) */
+    uint32_t first_group[4]; /* of each ring; the rings follow each other */
+    uint32_t ring_groups[4]; /* groups of each ring */
+    uint32_t first_peer[4]; /* of each ring; the rings follow each other */
+    uint32_t ring_peers[4]; /* peers of each ring */
+    uint32_t tries[4]; /* peers of each ring without DOWN (nginx: peers->tries) */
+    uint32_t total_weight[4]; /* sum over the peers of each ring */
+    uint64_t handover_until_ms; /* CLOCK_MONOTONIC milliseconds until which the previous and the earlier ring count; 0 none; filled in when the table is published */
 } atoll_table_record_t;
 
 _Static_assert(offsetof(atoll_table_record_t, sequence) == 0, "table.sequence");
@@ -489,17 +490,16 @@ _Static_assert(offsetof(atoll_table_record_t, groups_offset) == 40, "table.group
 _Static_assert(offsetof(atoll_table_record_t, group_count) == 48, "table.group_count");
 _Static_assert(offsetof(atoll_table_record_t, single) == 52, "table.single");
 _Static_assert(offsetof(atoll_table_record_t, points_offset) == 56, "table.points_offset");
-_Static_assert(offsetof(atoll_table_record_t, buckets_offset) == 80, "table.buckets_offset");
-_Static_assert(offsetof(atoll_table_record_t, point_count) == 104, "table.point_count");
-_Static_assert(offsetof(atoll_table_record_t, bucket_shift) == 116, "table.bucket_shift");
-_Static_assert(offsetof(atoll_table_record_t, first_group) == 128, "table.first_group");
-_Static_assert(offsetof(atoll_table_record_t, ring_groups) == 140, "table.ring_groups");
-_Static_assert(offsetof(atoll_table_record_t, first_peer) == 152, "table.first_peer");
-_Static_assert(offsetof(atoll_table_record_t, ring_peers) == 164, "table.ring_peers");
-_Static_assert(offsetof(atoll_table_record_t, tries) == 176, "table.tries");
-_Static_assert(offsetof(atoll_table_record_t, total_weight) == 188, "table.total_weight");
-_Static_assert(offsetof(atoll_table_record_t, handover_until_ms) == 200, "table.handover_until_ms");
-_Static_assert(offsetof(atoll_table_record_t, reserved_208) == 208, "table.reserved_208");
+_Static_assert(offsetof(atoll_table_record_t, buckets_offset) == 88, "table.buckets_offset");
+_Static_assert(offsetof(atoll_table_record_t, point_count) == 120, "table.point_count");
+_Static_assert(offsetof(atoll_table_record_t, bucket_shift) == 136, "table.bucket_shift");
+_Static_assert(offsetof(atoll_table_record_t, first_group) == 152, "table.first_group");
+_Static_assert(offsetof(atoll_table_record_t, ring_groups) == 168, "table.ring_groups");
+_Static_assert(offsetof(atoll_table_record_t, first_peer) == 184, "table.first_peer");
+_Static_assert(offsetof(atoll_table_record_t, ring_peers) == 200, "table.ring_peers");
+_Static_assert(offsetof(atoll_table_record_t, tries) == 216, "table.tries");
+_Static_assert(offsetof(atoll_table_record_t, total_weight) == 232, "table.total_weight");
+_Static_assert(offsetof(atoll_table_record_t, handover_until_ms) == 248, "table.handover_until_ms");
 _Static_assert(sizeof(atoll_table_record_t) == 256, "table");
 
 /* A point of a ring. */
@@ -581,7 +581,7 @@ typedef struct {
     uint64_t name_offset; /* to its name */
     uint32_t name_length; /* bytes */
     uint32_t first_peer; /* index of its first compile_peer */
-    uint32_t peer_count; /* primary and backup in the order of nginx.conf, then those of the previous ring in the order they had */
+    uint32_t peer_count; /* primary and backup in the order of nginx.conf, then those of the previous and of the earlier ring in the order they had */
     uint32_t method; /* method */
     uint64_t table_offset; /* to its table, a multiple of 64 */
     uint64_t table_length; /* bytes */

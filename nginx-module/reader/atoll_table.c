@@ -286,7 +286,7 @@ static int
 peers_validate(const atoll_table_t *table, unsigned r, uint64_t slot_count)
 {
     static const uint32_t             ring_flags[ATOLL_RING_COUNT_] = {
-        0, ATOLL_PEER_FLAG_BACKUP, ATOLL_PEER_FLAG_PREVIOUS
+        0, ATOLL_PEER_FLAG_BACKUP, ATOLL_PEER_FLAG_PREVIOUS, ATOLL_PEER_FLAG_EARLIER
     };
     uint32_t                          tries = 0, weight, flags;
     uint64_t                          total_weight = 0;
@@ -299,7 +299,7 @@ peers_validate(const atoll_table_t *table, unsigned r, uint64_t slot_count)
         flags = atoll_read32(&peer->flags);
 
         if (weight == 0 || atoll_read32(&peer->slot) >= slot_count
-            || (flags & (ATOLL_PEER_FLAG_BACKUP | ATOLL_PEER_FLAG_PREVIOUS)) != ring_flags[r])
+            || (flags & (ATOLL_PEER_FLAG_BACKUP | ATOLL_PEER_FLAG_PREVIOUS | ATOLL_PEER_FLAG_EARLIER)) != ring_flags[r])
         {
             return 0;
         }

@@ -29,7 +29,7 @@ typedef struct {
 
 /*
  * Counts and offsets are copies made at validation: bytes that change later cannot move a bound. peer_count and group_count
- * are of the present rings; the records of the previous ring follow behind theirs.
+ * are of the present rings; the records of the previous and the earlier ring follow behind theirs.
  */
 typedef struct {
     const atoll_table_record_t       *head;
@@ -42,7 +42,7 @@ typedef struct {
     uint32_t                          group_count;
     const atoll_table_peer_record_t  *peers;
     uint32_t                          peer_count;
-    uint32_t                          all_peers;     /* with those of the previous ring */
+    uint32_t                          all_peers;     /* with those of the previous and the earlier ring */
     int                               single;
 } atoll_table_t;
 

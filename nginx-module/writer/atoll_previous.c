@@ -77,7 +77,7 @@ take_ring(atoll_member_t *memory, const atoll_table_t *table, unsigned ring, uin
 static void
 take_upstream(atoll_known_upstream_t *known, const atoll_snapshot_t *snapshot, uint32_t upstream)
 {
-    uint32_t       primaries;
+    uint32_t       primaries, previous;
     atoll_table_t  table;
 
     if (snapshot->upstreams[upstream].state != ATOLL_UPSTREAM_STATE_USED
@@ -87,7 +87,8 @@ take_upstream(atoll_known_upstream_t *known, const atoll_snapshot_t *snapshot, u
     }
 
     primaries = table.ring[ATOLL_RING_PRIMARY].peer_count;
-    known->memory = calloc((size_t) primaries + table.ring[ATOLL_RING_PREVIOUS].peer_count + 1, sizeof(*known->memory));
+    previous = table.ring[ATOLL_RING_PREVIOUS].peer_count;
+    known->memory = calloc((size_t) primaries + previous + table.ring[ATOLL_RING_EARLIER].peer_count + 1, sizeof(*known->memory));
 
     if (known->memory == NULL) {
         return;
@@ -95,6 +96,7 @@ take_upstream(atoll_known_upstream_t *known, const atoll_snapshot_t *snapshot, u
 
     known->primary = take_ring(known->memory, &table, ATOLL_RING_PRIMARY, upstream, snapshot);
     known->previous.members = take_ring(known->memory + primaries, &table, ATOLL_RING_PREVIOUS, upstream, snapshot);
+    known->previous.earlier = take_ring(known->memory + primaries + previous, &table, ATOLL_RING_EARLIER, upstream, snapshot);
     known->previous.until_ms = known->previous.members.count == 0 ? 0 : table.handover_until_ms;
 
     if (!atoll_table_is_current(&table)) {
@@ -239,13 +241,21 @@ is_same(const atoll_members_t *a, const atoll_members_t *b)
     return same;
 }
 
+/* As the earlier ring: neither the one that is wanted, whose members have what they had, nor the one before. */
+static int
+is_worth_keeping(const atoll_members_t *ring, const atoll_known_upstream_t *known, const atoll_members_t *wanted)
+{
+    return ring->count != 0 && !is_same(ring, wanted) && !is_same(ring, &known->primary);
+}
+
 atoll_previous_t
 atoll_previous_after(const atoll_known_upstream_t *known, const atoll_members_t *wanted, uint64_t now_ms,
                      uint32_t handover_ms)
 {
     int                     open;
-    const atoll_previous_t  none = { { NULL, 0 }, 0 };
+    const atoll_previous_t  none = { { NULL, 0 }, { NULL, 0 }, 0 };
     uint64_t                until = now_ms + handover_ms;
+    atoll_previous_t        previous;
 
     if (handover_ms == 0 || known == NULL || known->primary.count == 0) {
         return none;
@@ -254,14 +264,21 @@ atoll_previous_after(const atoll_known_upstream_t *known, const atoll_members_t 
     open = known->previous.members.count != 0 && now_ms < known->previous.until_ms;
 
     if (is_same(&known->primary, wanted)) {
-        until = known->previous.until_ms < until ? known->previous.until_ms : until;
+        previous = open ? known->previous : none;
+        previous.until_ms = previous.until_ms < until ? previous.until_ms : until;
 
-        return open ? (atoll_previous_t) { known->previous.members, until } : none;
+        return previous;
     }
 
-    if (open && !is_same(&known->previous.members, wanted)) {
-        return (atoll_previous_t) { known->previous.members, until };
+    previous = none;
+    previous.members = known->primary;
+    previous.until_ms = until;
+
+    if (open && is_worth_keeping(&known->previous.earlier, known, wanted)) {
+        previous.earlier = known->previous.earlier;
+    } else if (open && is_worth_keeping(&known->previous.members, known, wanted)) {
+        previous.earlier = known->previous.members;
     }
 
-    return (atoll_previous_t) { known->primary, until };
+    return previous;
 }

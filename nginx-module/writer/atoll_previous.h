@@ -1,6 +1,6 @@
 /*
  * What the live zone knows of the rings before: read by the master before it has tables compiled, so that the owners
- * before a change stay in the table as its previous ring (handover). docs/architecture.md, "Handover, exactly".
+ * before a change stay in the table as its previous and earlier ring (handover). docs/architecture.md, "Handover, exactly".
  *
  * Twin of the rule: io.atoll.core.table.Handover.
  */
@@ -24,17 +24,18 @@ typedef struct {
     uint32_t               count;
 } atoll_members_t;
 
-/* A previous ring: no members, and until_ms 0, for none. */
+/* The rings before: no members, and until_ms 0, for none. */
 typedef struct {
-    atoll_members_t  members;
+    atoll_members_t  members;          /* of the previous ring */
+    atoll_members_t  earlier;          /* of the earlier ring */
     uint64_t         until_ms;
 } atoll_previous_t;
 
 /* An upstream's active table. */
 typedef struct {
     atoll_members_t   primary;         /* of its primary ring; no members: not known */
-    atoll_previous_t  previous;        /* its previous ring */
-    atoll_member_t   *memory;          /* of both */
+    atoll_previous_t  previous;        /* its rings before */
+    atoll_member_t   *memory;          /* of all */
 } atoll_known_upstream_t;
 
 /* The live zone's. */
@@ -57,15 +58,16 @@ void atoll_known_close(atoll_known_t *known);
 const atoll_known_upstream_t *atoll_known_find(const atoll_known_t *known, const void *name, size_t length);
 
 /*
- * The previous ring of a table of the members wanted, when the table before had those of known (NULL: there was none).
+ * The rings before, of a table of the members wanted, when the table before had those of known (NULL: there was none).
  *
  *   handover_ms 0, or nothing known             none
  *   no change                                   known.previous while it is open, as it is; then none
- *   change                                      known.previous while it is open, else known.primary; for handover_ms from now
+ *   change                                      known.primary; earlier: of known.previous while it is open, the earlier ring, else
+ *                                               the previous one; for handover_ms from now
  *
- * A change is another set of (server, weight, DOWN): what moves keys. Known.previous is open while now_ms < until_ms; when
- * its members are just those wanted, known.primary is taken instead, since what they had they still have. until_ms is at
- * most now_ms + handover_ms.
+ * A change is another set of (server, weight, DOWN): what moves keys. Known.previous is open while now_ms < until_ms. No earlier
+ * ring is one whose members are just those wanted, since what they had they still have, or those of known.primary. until_ms is
+ * at most now_ms + handover_ms.
  */
 atoll_previous_t atoll_previous_after(const atoll_known_upstream_t *known, const atoll_members_t *wanted, uint64_t now_ms,
                                       uint32_t handover_ms);

@@ -172,21 +172,23 @@ map_peers(atoll_peer_map_t *map, const atoll_snapshot_t *snapshot, uint32_t life
 /* Peers by key while they are matched. The upstream of a key is its index in the snapshot for known, in the request else. */
 typedef struct {
     atoll_peer_map_t  known;      /* slots of the snapshot */
-    atoll_peer_map_t  repeats;    /* counts, those of previous rings under upstreams from PREVIOUS_RINGS */
-    atoll_peer_map_t  present;    /* places in plan->peers */
+    atoll_peer_map_t  repeats;    /* counts, those of the rings before by upstream | ring << RING_SHIFT */
+    atoll_peer_map_t  present;    /* places in plan->peers, of former peers once */
 } matching_t;
 
-#define PREVIOUS_RINGS  (UINT32_C(1) << 31)
+#define RING_SHIFT  30
 
-static int
-is_previous(const atoll_writer_peer_t *peer)
+/* 0: a present one. */
+static uint32_t
+former_ring(const atoll_writer_peer_t *peer)
 {
-    return (peer->flags & ATOLL_PEER_FLAG_PREVIOUS) != 0;
+    return peer->flags & ATOLL_PEER_FLAG_PREVIOUS ? ATOLL_RING_PREVIOUS
+           : peer->flags & ATOLL_PEER_FLAG_EARLIER ? ATOLL_RING_EARLIER : 0;
 }
 
 /*
- * Numbers the repeats of a server and address within its upstream, those of the previous ring for themselves, and finds the
- * slot that has been the peer's, or the present peer that it is.
+ * Numbers the repeats of a server and address within its upstream, those of each ring before for themselves, and finds the
+ * slot that has been the peer's, or the present peer, or that of the previous ring, that it is.
  */
 static void
 match_peer(atoll_plan_t *plan, const atoll_plan_upstream_t *upstream, uint32_t index, uint32_t n,
@@ -197,7 +199,7 @@ match_peer(atoll_plan_t *plan, const atoll_plan_upstream_t *upstream, uint32_t i
     atoll_peer_key_t    key = { index, 0, peer->server_length, peer->address_length, peer->server, peer->address };
     uint32_t           *value;
 
-    key.upstream = is_previous(peer) ? index | PREVIOUS_RINGS : index;
+    key.upstream = index | former_ring(peer) << RING_SHIFT;
     value = atoll_peer_map_put(&matching->repeats, &key, &made);
 
     planned->ordinal = (*value)++;
@@ -206,11 +208,12 @@ match_peer(atoll_plan_t *plan, const atoll_plan_upstream_t *upstream, uint32_t i
     key.upstream = index;
     key.ordinal = planned->ordinal;
 
-    if (is_previous(peer)) {
-        value = atoll_peer_map_get(&matching->present, &key);
-        planned->present = value == NULL ? NULL : &plan->peers[*value];
-        planned->former = value == NULL;
+    value = former_ring(peer) == 0 ? NULL : atoll_peer_map_get(&matching->present, &key);
+
+    if (value != NULL) {
+        planned->present = &plan->peers[*value];
     } else {
+        planned->former = former_ring(peer) != 0;
         *atoll_peer_map_put(&matching->present, &key, &made) = (uint32_t) (planned - plan->peers);
     }
 
@@ -224,10 +227,10 @@ match_peer(atoll_plan_t *plan, const atoll_plan_upstream_t *upstream, uint32_t i
 }
 
 static void
-match_peers(atoll_plan_t *plan, uint32_t index, const atoll_writer_upstream_t *upstream, int previous, matching_t *matching)
+match_peers(atoll_plan_t *plan, uint32_t index, const atoll_writer_upstream_t *upstream, uint32_t ring, matching_t *matching)
 {
     for (uint32_t n = 0; n < upstream->peer_count; n++) {
-        if (is_previous(&upstream->peers[n]) == previous) {
+        if (former_ring(&upstream->peers[n]) == ring) {
             match_peer(plan, &plan->upstreams[index], index, n, &upstream->peers[n], matching);
         }
     }
@@ -263,7 +266,8 @@ match(atoll_plan_t *plan, const atoll_snapshot_t *snapshot, const atoll_writer_r
 
         plan->upstreams[i].origin = atoll_snapshot_find(snapshot, upstream->settings->name, upstream->settings->name_length);
         match_peers(plan, i, upstream, 0, &matching);
-        match_peers(plan, i, upstream, 1, &matching);
+        match_peers(plan, i, upstream, ATOLL_RING_PREVIOUS, &matching);
+        match_peers(plan, i, upstream, ATOLL_RING_EARLIER, &matching);
     }
 
     matching_close(&matching);
@@ -431,7 +435,7 @@ compare_free(const void *a, const void *b)
     return order != 0 ? order : compare_numbers(x->slot, y->slot);
 }
 
-/* Peers of a previous ring lie in the slots of the present peers that they are. */
+/* Peers of the rings before lie in the slots of the present peers that they are; of the earlier one, of the previous one's. */
 static void
 share_slots(const atoll_plan_t *plan)
 {
@@ -466,7 +470,7 @@ place_slots(atoll_plan_t *plan, const atoll_snapshot_t *snapshot)
         return NO_MEMORY;
     }
 
-    unsigned char  *kept = (unsigned char *) (candidates + slots + 1);   /* for the previous ring, by slot */
+    unsigned char  *kept = (unsigned char *) (candidates + slots + 1);   /* for the rings before, by slot */
 
     for (uint32_t i = 0; i < plan->peer_count; i++) {
         if (plan->peers[i].former && plan->peers[i].origin != ATOLL_NO_SLOT) {

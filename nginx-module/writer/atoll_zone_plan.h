@@ -28,7 +28,7 @@ typedef struct {
     int                            same_boot;     /* its milliseconds mean something */
     atoll_upstream_record_t       *upstreams;     /* copies; what makes no sense is FREE and VACANT */
     atoll_peer_identity_record_t  *identities;
-    unsigned char                 *reserved;      /* by slot: 1 when the previous ring of an active table names it */
+    unsigned char                 *reserved;      /* by slot: 1 when a ring before of an active table names it */
     uint64_t                       epoch, config_epoch, incarnation;   /* highest in use */
     uint64_t                       heap_end;      /* end of the last buffer */
     uint32_t                      *changed;       /* slots of peers that were changed at run time */
@@ -43,8 +43,8 @@ typedef struct atoll_plan_peer_s {
     uint32_t  ordinal;
     int       joins;      /* gets a ramp */
     int       member;     /* the table names it */
-    int       former;     /* of the previous ring, and no present one */
-    const struct atoll_plan_peer_s  *present;  /* of the previous ring: the present peer whose slot it shares; NULL otherwise */
+    int       former;     /* of a ring before, and no present one */
+    const struct atoll_plan_peer_s  *present;  /* of a ring before: the peer whose slot it shares; NULL otherwise */
 } atoll_plan_peer_t;
 
 typedef struct {

@@ -155,7 +155,7 @@ publish_peer(atoll_plan_t *plan, const atoll_snapshot_t *snapshot, const atoll_p
         atoll_set(target->states[planned->slot].changed_ms, now_ms);
     }
 
-    identity->flags = peer->flags & ~ATOLL_PEER_FLAG_PREVIOUS;
+    identity->flags = peer->flags & ~ATOLL_FORMER_RINGS;
     identity->weight = peer->weight;
     identity->conf_weight = peer->conf_weight;
     identity->max_conns = peer->max_conns;
@@ -201,7 +201,10 @@ write_table(unsigned char *buffer, const atoll_plan_upstream_t *upstream, const 
     const atoll_table_record_t  *source = wanted->table;
     atoll_table_peer_record_t   *peers = (atoll_table_peer_record_t *) (buffer + source->peers_offset);
 
-    for (uint32_t i = 0; i < source->peer_count + source->ring_peers[ATOLL_RING_PREVIOUS]; i++) {
+    uint32_t                     count = source->peer_count + source->ring_peers[ATOLL_RING_PREVIOUS]
+                                         + source->ring_peers[ATOLL_RING_EARLIER];
+
+    for (uint32_t i = 0; i < count; i++) {
         peers[i].slot = upstream->peers[peers[i].source].slot;
     }
 

@@ -60,7 +60,7 @@ check_table(const atoll_writer_upstream_t *upstream, char *error)
 
     for (uint32_t i = 0; sound && i < table.all_peers; i++) {
         sound = table.peers[i].source < upstream->peer_count
-                && ((upstream->peers[table.peers[i].source].flags & ATOLL_PEER_FLAG_PREVIOUS) != 0) == (i >= table.peer_count);
+                && ((upstream->peers[table.peers[i].source].flags & ATOLL_FORMER_RINGS) != 0) == (i >= table.peer_count);
     }
 
     if (!sound) {

@@ -19,9 +19,12 @@
 
 #include "../reader/atoll_table.h"
 
+/* Flags of the rings before. */
+#define ATOLL_FORMER_RINGS  (ATOLL_PEER_FLAG_PREVIOUS | ATOLL_PEER_FLAG_EARLIER)
+
 /*
  * An upstream to publish: its settings and its compiled table (in a compile region), with the address of each peer. A peer of
- * the previous ring (ATOLL_PEER_FLAG_PREVIOUS) has the slot of the present peer of the same server and address, else that
+ * the previous or the earlier ring (ATOLL_FORMER_RINGS) has the slot of the present peer of the same server and address, else that
  * which it had before; it keeps that slot, its words and its name until a table without it has been followed by another.
  */
 typedef struct {
@@ -45,7 +48,7 @@ typedef struct {
     size_t                          table_length;
     const atoll_writer_peer_t      *peers;      /* by table_peer.source; those that the table does not name keep a slot */
     uint32_t                        peer_count;
-    uint64_t                        handover_until_ms;  /* of the table; 0: it has no previous ring */
+    uint64_t                        handover_until_ms;  /* of the table; 0: it has no rings before */
 } atoll_writer_upstream_t;
 
 typedef struct {

@@ -120,7 +120,7 @@ fuzz_request(atoll_balancer_t *balancer, uint32_t hash, uint32_t how, uint64_t n
     }
 
     atoll_owner(balancer, hash, now, 0);
-    former = atoll_previous_owner(balancer, hash, now, "b", 1, how >> 23 & 1);
+    former = atoll_previous_owner(balancer, hash, now, "b", 1, how >> 23 & 1, NULL);
 
     if (former != NULL && atoll_give(balancer, &walk, former)) {
         fuzz_check(walk.peer == former && former->slot < balancer->zone->peer_count);

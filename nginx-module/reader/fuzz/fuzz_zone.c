@@ -16,9 +16,8 @@ fit_checksums(fixture_t *fixture)
 
         if (head->length <= fixture->buffer_capacity && head->length >= sizeof(*head) && head->peers_offset % 8 == 0
             && head->peers_offset <= head->length
-            && (uint64_t) head->peer_count + head->ring_peers[ATOLL_RING_PREVIOUS] <= UINT32_MAX
-            && head->peer_count + head->ring_peers[ATOLL_RING_PREVIOUS]
-               <= (head->length - head->peers_offset) / sizeof(atoll_table_peer_record_t))
+            && fixture_all_peers(head) <= UINT32_MAX
+        && fixture_all_peers(head) <= (head->length - head->peers_offset) / sizeof(atoll_table_peer_record_t))
         {
             head->checksum = fixture_checksum((unsigned char *) head);
         }

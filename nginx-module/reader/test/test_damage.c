@@ -100,7 +100,9 @@ use(atoll_balancer_t *balancer, const atoll_zone_t *zone, int requests)
         }
 
         atoll_owner(balancer, walk.hash, now, 0);
-        former = atoll_previous_owner(balancer, walk.hash, now, self, strlen(self), tap_random() % 2 == 0);
+        former = atoll_previous_owner(balancer, walk.hash, now, self, strlen(self), tap_random() % 2 == 0, NULL);
+        former = former != NULL && tap_random() % 2 == 0
+                 ? atoll_previous_owner(balancer, walk.hash, now, self, strlen(self), 0, former) : former;
 
         if (former != NULL && atoll_give(balancer, &walk, former)) {
             CHECK(walk.peer == former);

@@ -9,6 +9,7 @@
 #define KEYS          20000
 
 #define PREVIOUS      ATOLL_PEER_FLAG_PREVIOUS
+#define EARLIER       ATOLL_PEER_FLAG_EARLIER
 #define DOWN          ATOLL_PEER_FLAG_DOWN
 
 static fixture_t         fixture;
@@ -86,7 +87,7 @@ key_of(unsigned ring, const char *server, uint32_t hash)
 static const atoll_peer_t *
 ask(uint32_t hash, const char *self, uint64_t now, int returned)
 {
-    return atoll_previous_owner(&balancer, hash, now, self, strlen(self), returned);
+    return atoll_previous_owner(&balancer, hash, now, self, strlen(self), returned, NULL);
 }
 
 
@@ -217,6 +218,94 @@ shouldNotNameWhoCannotBeAsked(void)
 
     words->incarnation++;
     CHECK_ASKED(NULL, hash, "a");
+    fixture_close(&fixture);
+}
+
+
+/* Of several changes in a row: whom the ring before the last leads to, then whom that before the first does. */
+static const fixture_peer_t twice[] = {
+    {"a", "10.0.0.1:80", 1, 0, 1, 10000, 0},
+    {"b", "10.0.0.2:80", 1, 0, 1, 10000, 0},
+    {"new", "10.0.0.4:80", 1, 0, 1, 10000, 0},
+    {"a", "10.0.0.1:80", 1, 0, 1, 10000, PREVIOUS},
+    {"b", "10.0.0.2:80", 1, 0, 1, 10000, PREVIOUS},
+    {"between", "10.0.0.5:80", 1, 0, 1, 10000, PREVIOUS},
+    {"a", "10.0.0.1:80", 1, 0, 1, 10000, EARLIER},
+    {"gone", "10.0.0.3:80", 1, 0, 1, 10000, EARLIER}
+};
+
+
+static int
+is_named(const atoll_peer_t *peer, const char *server)
+{
+    return peer != NULL && peer->server_length == strlen(server) && memcmp(peer->server, server, peer->server_length) == 0;
+}
+
+
+static void
+shouldNameTheOwnerInTheEarlierRingNext(void)
+{
+    static const fixture_peer_t between[] = {
+        {"a", "10.0.0.1:80", 1, 0, 1, 10000, 0},
+        {"b", "10.0.0.2:80", 1, 0, 1, 10000, 0},
+        {"between", "10.0.0.5:80", 1, 0, 1, 10000, 0}
+    };
+    static const fixture_peer_t first[] = {
+        {"a", "10.0.0.1:80", 1, 0, 1, 10000, 0},
+        {"gone", "10.0.0.3:80", 1, 0, 1, 10000, 0}
+    };
+    uint32_t                    hash, both = 0;
+    const char                 *self, *was, *oldest;
+    const atoll_peer_t         *peer, *next;
+
+    open_pool(twice, COUNT(twice), T + 1);
+
+    for (uint32_t i = 0; i < 400; i++) {
+        hash = (uint32_t) tap_random();
+        self = owner_in(twice, 3, hash);
+        was = owner_in(between, 3, hash);
+        oldest = owner_in(first, 2, hash);
+        peer = ask(hash, self, T, 0);
+        next = peer == NULL ? NULL : atoll_previous_owner(&balancer, hash, T, self, strlen(self), 0, peer);
+
+        if (strcmp(self, was) == 0) {
+            CHECK(strcmp(self, oldest) == 0 ? peer == NULL : is_named(peer, oldest));
+            CHECK(next == NULL);
+
+        } else if (strcmp(self, oldest) == 0 || strcmp(was, oldest) == 0) {
+            CHECK(is_named(peer, was));
+            CHECK(next == NULL);
+
+        } else {
+            CHECK(is_named(peer, was));
+            CHECK(is_named(next, oldest));
+            both++;
+        }
+    }
+
+    CHECK(both > 20);
+    fixture_close(&fixture);
+}
+
+
+static void
+shouldNameTheOwnerInTheEarlierRingAtOnceWhenThePreviousOneCannotBeAsked(void)
+{
+    uint32_t             hash;
+    const atoll_peer_t  *peer;
+
+    open_pool(twice, COUNT(twice), T + 1);
+
+    do {
+        hash = key_of(ATOLL_RING_PREVIOUS, "between", (uint32_t) tap_random());
+    } while (hash != key_of(ATOLL_RING_EARLIER, "gone", hash));
+
+    CHECK_ASKED("10.0.0.5:80", hash, "new");
+    state(5)->reason[ATOLL_REASON_PROBE] = T + 1;
+    CHECK_ASKED("10.0.0.3:80", hash, "new");
+    peer = ask(hash, "new", T, 0);
+    CHECK(atoll_previous_owner(&balancer, hash, T, "new", 3, 0, peer) == NULL);
+    CHECK(is_at(ask(hash, "new", T + 1, 0), NULL));
     fixture_close(&fixture);
 }
 
@@ -630,6 +719,8 @@ main(void)
     RUN(shouldNameNobodyOnceTheWindowIsOver);
     RUN(shouldNameNobodyWhenHandoverIsOff);
     RUN(shouldNotNameWhoCannotBeAsked);
+    RUN(shouldNameTheOwnerInTheEarlierRingNext);
+    RUN(shouldNameTheOwnerInTheEarlierRingAtOnceWhenThePreviousOneCannotBeAsked);
     RUN(shouldPassOverWhoWasDownBefore);
     RUN(shouldNameTheFirstAddressThatCanBeAsked);
     RUN(shouldNeverGiveARequestToThePreviousRingByItself);

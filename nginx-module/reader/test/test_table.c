@@ -12,7 +12,8 @@ static const fixture_peer_t peers[] = {
     {"twice", "10.0.0.5:80", 1, 0, 1, 10000, ATOLL_PEER_FLAG_DOWN},
     {"unix:/run/c", "unix:/run/c", 1, 0, 1, 10000, 0},
     {"10.0.0.1:80", "10.0.0.1:80", 1, 0, 1, 10000, ATOLL_PEER_FLAG_PREVIOUS},
-    {"gone", "10.0.0.6:80", 2, 0, 1, 10000, ATOLL_PEER_FLAG_PREVIOUS | ATOLL_PEER_FLAG_DOWN}
+    {"gone", "10.0.0.6:80", 2, 0, 1, 10000, ATOLL_PEER_FLAG_PREVIOUS | ATOLL_PEER_FLAG_DOWN},
+    {"long gone", "10.0.0.7:80", 1, 0, 1, 10000, ATOLL_PEER_FLAG_EARLIER}
 };
 
 
@@ -32,9 +33,8 @@ check_summed(atoll_table_record_t *table, size_t room)
     atoll_table_t checked;
 
     if (table->length <= room && table->peers_offset <= table->length && table->peers_offset % 8 == 0
-        && (uint64_t) table->peer_count + table->ring_peers[ATOLL_RING_PREVIOUS] <= UINT32_MAX
-        && table->peer_count + table->ring_peers[ATOLL_RING_PREVIOUS]
-           <= (table->length - table->peers_offset) / sizeof(atoll_table_peer_record_t))
+        && fixture_all_peers(table) <= UINT32_MAX
+        && fixture_all_peers(table) <= (table->length - table->peers_offset) / sizeof(atoll_table_peer_record_t))
     {
         table->checksum = fixture_checksum((unsigned char *) table);
     }
@@ -52,12 +52,15 @@ shouldTakeACompiledTable(void)
     CHECK_EQUAL(ATOLL_TABLE_OK, atoll_table_check(&table, head, head->length));
     CHECK_EQUAL(6, table.peer_count);
     CHECK_EQUAL(5, table.group_count);
-    CHECK_EQUAL(8, table.all_peers);
+    CHECK_EQUAL(9, table.all_peers);
     CHECK_EQUAL(6, table.ring[ATOLL_RING_PREVIOUS].first_peer);
     CHECK_EQUAL(2, table.ring[ATOLL_RING_PREVIOUS].peer_count);
     CHECK_EQUAL(2, table.ring[ATOLL_RING_PREVIOUS].group_count);
     CHECK_EQUAL(1, table.ring[ATOLL_RING_PREVIOUS].tries);
     CHECK_EQUAL(480, table.ring[ATOLL_RING_PREVIOUS].point_count);
+    CHECK_EQUAL(8, table.ring[ATOLL_RING_EARLIER].first_peer);
+    CHECK_EQUAL(1, table.ring[ATOLL_RING_EARLIER].peer_count);
+    CHECK_EQUAL(160, table.ring[ATOLL_RING_EARLIER].point_count);
     CHECK_EQUAL(4, table.ring[ATOLL_RING_PRIMARY].group_count);
     CHECK_EQUAL(5, table.ring[ATOLL_RING_PRIMARY].peer_count);
     CHECK_EQUAL(4, table.ring[ATOLL_RING_PRIMARY].tries);
@@ -88,7 +91,7 @@ shouldRefuseEachByteThatIsWrong(void)
     unsigned char         *bytes = (unsigned char *) head;
 
     for (size_t i = offsetof(atoll_table_record_t, checksum); i < head->length; i++) {
-        int is_slot = i >= head->peers_offset && i < head->peers_offset + 8 * 32 && (i - head->peers_offset) % 32 < 4;
+        int is_slot = i >= head->peers_offset && i < head->peers_offset + COUNT(peers) * 32 && (i - head->peers_offset) % 32 < 4;
 
         if (i >= offsetof(atoll_table_record_t, handover_until_ms) && i < sizeof(*head)) {
             continue;

@@ -112,7 +112,8 @@ static inline unsigned
 fixture_ring(const fixture_peer_t *peer)
 {
     return peer->flags & ATOLL_PEER_FLAG_BACKUP ? ATOLL_RING_BACKUPS
-           : peer->flags & ATOLL_PEER_FLAG_PREVIOUS ? ATOLL_RING_PREVIOUS : ATOLL_RING_PRIMARY;
+           : peer->flags & ATOLL_PEER_FLAG_PREVIOUS ? ATOLL_RING_PREVIOUS
+           : peer->flags & ATOLL_PEER_FLAG_EARLIER ? ATOLL_RING_EARLIER : ATOLL_RING_PRIMARY;
 }
 
 /* Index of each peer's group among those of its ring: one for each name. */
@@ -132,6 +133,13 @@ fixture_name_groups(const fixture_peer_t *peers, uint32_t count, uint32_t *group
     }
 }
 
+/* Peers of a table, those of the previous and the earlier ring included. */
+static inline uint64_t
+fixture_all_peers(const atoll_table_record_t *head)
+{
+    return (uint64_t) head->peer_count + head->ring_peers[ATOLL_RING_PREVIOUS] + head->ring_peers[ATOLL_RING_EARLIER];
+}
+
 static inline uint32_t
 fixture_checksum(const unsigned char *table)
 {
@@ -142,7 +150,7 @@ fixture_checksum(const unsigned char *table)
     copy = malloc(head->length);
     memcpy(copy, table, head->length);
 
-    for (uint32_t i = 0; i < head->peer_count + head->ring_peers[ATOLL_RING_PREVIOUS]; i++) {
+    for (uint32_t i = 0; i < fixture_all_peers(head); i++) {
         ((atoll_table_peer_record_t *) (copy + head->peers_offset))[i].slot = 0;
     }
 
@@ -274,6 +282,7 @@ fixture_compile_groups(const fixture_peer_t *peers, uint32_t count, const uint32
     fixture_compile_ring(table, &at, peers, named, count, ATOLL_RING_PRIMARY);
     fixture_compile_ring(table, &at, peers, named, count, ATOLL_RING_BACKUPS);
     fixture_compile_ring(table, &at, peers, named, count, ATOLL_RING_PREVIOUS);
+    fixture_compile_ring(table, &at, peers, named, count, ATOLL_RING_EARLIER);
 
     head->length = at;
     head->group_count = head->first_group[ATOLL_RING_PREVIOUS];
@@ -404,7 +413,7 @@ fixture_publish_slots(fixture_t *fixture, uint32_t upstream, const atoll_table_r
     memcpy(to + sizeof(uint64_t), (const unsigned char *) table + sizeof(uint64_t), table->length - sizeof(uint64_t));
     peers = (atoll_table_peer_record_t *) (to + table->peers_offset);
 
-    for (uint32_t i = 0; i < table->peer_count + table->ring_peers[ATOLL_RING_PREVIOUS]; i++) {
+    for (uint32_t i = 0; i < fixture_all_peers(table); i++) {
         peers[i].slot = slots != NULL ? slots[peers[i].source] : first_slot + peers[i].source;
     }
 

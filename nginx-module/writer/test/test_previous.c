@@ -57,23 +57,27 @@ same_lists(const atoll_members_t *a, const atoll_members_t *b)
 }
 
 static int
-case_holds(char word[8][64])
+case_holds(char word[10][64])
 {
-    members_t               before, older, wanted, expected;
+    members_t               before, older, oldest, wanted, expected, earlier;
     atoll_known_upstream_t  known = { 0 };
     atoll_previous_t        previous;
 
     parse_members(&before, word[0]);
     parse_members(&older, word[1]);
-    parse_members(&wanted, word[3]);
-    parse_members(&expected, word[6]);
+    parse_members(&oldest, word[2]);
+    parse_members(&wanted, word[4]);
+    parse_members(&expected, word[7]);
+    parse_members(&earlier, word[8]);
     known.primary = before.list;
     known.previous.members = older.list;
-    known.previous.until_ms = strtoull(word[2], NULL, 10);
+    known.previous.earlier = oldest.list;
+    known.previous.until_ms = strtoull(word[3], NULL, 10);
 
-    previous = atoll_previous_after(&known, &wanted.list, strtoull(word[4], NULL, 10), (uint32_t) atoi(word[5]));
+    previous = atoll_previous_after(&known, &wanted.list, strtoull(word[5], NULL, 10), (uint32_t) atoi(word[6]));
 
-    return same_lists(&previous.members, &expected.list) && previous.until_ms == strtoull(word[7], NULL, 10);
+    return same_lists(&previous.members, &expected.list) && same_lists(&previous.earlier, &earlier.list)
+           && previous.until_ms == strtoull(word[9], NULL, 10);
 }
 
 /* Those that HandoverTest.java reads. */
@@ -81,7 +85,7 @@ static void
 shouldKeepTheRingThatTheCasesName(void)
 {
     int        cases = 0, good = 1;
-    char       file_name[4096], line[512], word[8][64];
+    char       file_name[4096], line[512], word[10][64];
     FILE      *file;
     members_t  wanted;
 
@@ -91,8 +95,8 @@ shouldKeepTheRingThatTheCasesName(void)
     need(file != NULL);
 
     while (fgets(line, sizeof(line), file) != NULL) {
-        if (line[0] != '#' && sscanf(line, "%63s %63s %63s %63s %63s %63s %63s %63s", word[0], word[1], word[2], word[3],
-                                     word[4], word[5], word[6], word[7]) == 8)
+        if (line[0] != '#' && sscanf(line, "%63s %63s %63s %63s %63s %63s %63s %63s %63s %63s", word[0], word[1], word[2],
+                                     word[3], word[4], word[5], word[6], word[7], word[8], word[9]) == 10)
         {
             cases++;
             if (!case_holds(word)) {

@@ -176,7 +176,7 @@ same_server(const atoll_writer_peer_t *a, const atoll_writer_peer_t *b)
     return a->server_length == b->server_length && memcmp(a->server, b->server, a->server_length) == 0;
 }
 
-#define RING_FLAGS  (ATOLL_PEER_FLAG_BACKUP | ATOLL_PEER_FLAG_PREVIOUS)
+#define RING_FLAGS  (ATOLL_PEER_FLAG_BACKUP | ATOLL_PEER_FLAG_PREVIOUS | ATOLL_PEER_FLAG_EARLIER)
 
 /* Groups and peers of one ring, in the order of their first appearance. */
 static UNUSED void
@@ -184,7 +184,8 @@ fill_ring(atoll_table_record_t *head, unsigned ring, const atoll_writer_peer_t *
           atoll_group_record_t *groups, atoll_table_peer_record_t *out)
 {
     uint32_t  wanted = ring == ATOLL_RING_BACKUPS ? ATOLL_PEER_FLAG_BACKUP
-                       : ring == ATOLL_RING_PREVIOUS ? ATOLL_PEER_FLAG_PREVIOUS : 0;
+                       : ring == ATOLL_RING_PREVIOUS ? ATOLL_PEER_FLAG_PREVIOUS
+                       : ring == ATOLL_RING_EARLIER ? ATOLL_PEER_FLAG_EARLIER : 0;
 
     head->first_group[ring] = head->group_count;
     head->first_peer[ring] = head->peer_count;
@@ -269,6 +270,7 @@ make_table(const atoll_writer_peer_t *peers, uint32_t count, unsigned per_group,
     fill_ring(head, ATOLL_RING_PRIMARY, peers, count, groups, ordered);
     fill_ring(head, ATOLL_RING_BACKUPS, peers, count, groups, ordered);
     fill_ring(head, ATOLL_RING_PREVIOUS, peers, count, groups, ordered);
+    fill_ring(head, ATOLL_RING_EARLIER, peers, count, groups, ordered);
     head->single = head->ring_peers[0] == 1 && head->ring_peers[1] == 0;
 
     unsigned char  *next = (unsigned char *) (groups + head->group_count);
@@ -350,9 +352,10 @@ config_add_with(config_t *config, const char *name, const char *peers, unsigned 
     for (char *word = strtok_r(text, " ", &rest); word != NULL; word = strtok_r(NULL, " ", &rest)) {
         atoll_writer_peer_t  *peer = &list[upstream->peer_count++];
 
-        for ( ; *word == '*' || *word == '!' || *word == '^'; word++) {
+        for ( ; strchr("*!^~", *word) != NULL; word++) {
             peer->flags |= *word == '*' ? ATOLL_PEER_FLAG_BACKUP
-                           : *word == '!' ? ATOLL_PEER_FLAG_DOWN : ATOLL_PEER_FLAG_PREVIOUS;
+                           : *word == '!' ? ATOLL_PEER_FLAG_DOWN
+                           : *word == '^' ? ATOLL_PEER_FLAG_PREVIOUS : ATOLL_PEER_FLAG_EARLIER;
         }
 
         char  *equals = strchr(word, '=');

@@ -29,7 +29,7 @@ import org.junit.jupiter.api.extension.ExtendWith;
 @ExtendWith(SceneExtension.class)
 class HandoverMemoryTest {
     private static final Pattern HANDOVER =
-            Pattern.compile("\"handover\":\\{\"remaining_ms\":(\\d+),\"previous\":\\[(.*?)]}");
+            Pattern.compile("\"handover\":\\{\"remaining_ms\":(\\d+),\"previous\":\\[(.*?)],\"earlier\":\\[(.*?)]}");
     private static final Pattern SERVER = Pattern.compile("\"server\":\"([^\"]+)\"");
     private static final Duration FAR = Duration.ofSeconds(30);
 
@@ -65,24 +65,28 @@ class HandoverMemoryTest {
         return nginx.scene().address(50 + letter - 'a') + ":1";
     }
 
-    private record Handover(long remainingMs, List<String> previous) {}
+    private record Handover(long remainingMs, List<String> previous, List<String> earlier) {}
 
     /** As the worker sees it; servers by their letters. */
     private static Handover handover(Nginx nginx) {
         String status = get(nginx, "/status");
         Matcher found = HANDOVER.matcher(status);
         assertTrue(found.find(), status);
-        List<String> previous = new ArrayList<>();
-        Matcher server = SERVER.matcher(found.group(2));
+        return new Handover(Long.parseLong(found.group(1)), letters(nginx, found.group(2)), letters(nginx, found.group(3)));
+    }
+
+    private static List<String> letters(Nginx nginx, String servers) {
+        List<String> letters = new ArrayList<>();
+        Matcher server = SERVER.matcher(servers);
         while (server.find()) {
             String address = server.group(1);
             for (char letter = 'a'; letter <= 'z'; letter++) {
                 if (address(nginx, letter).equals(address)) {
-                    previous.add(String.valueOf(letter));
+                    letters.add(String.valueOf(letter));
                 }
             }
         }
-        return new Handover(Long.parseLong(found.group(1)), previous);
+        return letters;
     }
 
     private static String get(Nginx nginx, String path) {
@@ -94,11 +98,16 @@ class HandoverMemoryTest {
     }
 
     private static void assertPrevious(String expected, Nginx nginx, String what) {
-        await(what, nginx, handover -> handover.previous().equals(List.of(expected.split("(?!^)"))));
+        assertPrevious(expected, "", nginx, what);
+    }
+
+    private static void assertPrevious(String expected, String earlier, Nginx nginx, String what) {
+        await(what, nginx, handover -> String.join("", handover.previous()).equals(expected)
+                && String.join("", handover.earlier()).equals(earlier));
     }
 
     private static void assertNoPrevious(Nginx nginx, String what) {
-        await(what, nginx, new Handover(0, List.of())::equals);
+        await(what, nginx, new Handover(0, List.of(), List.of())::equals);
     }
 
     /** A worker of before may answer once more after a reload. */
@@ -141,16 +150,16 @@ class HandoverMemoryTest {
         assertPrevious("cab", nginx, "a reload in between keeps it");
         assertTrue(handover(nginx).remainingMs() <= remaining, "and its end");
         pool(nginx, "", "a weight=2,b,d").reload();
-        assertPrevious("cab", nginx, "another change within the window: the oldest ring stays");
+        assertPrevious("bad", "cab", nginx, "another change within the window: the oldest ring stays");
         assertEquals(started, zone.word(HeaderRecord.STARTED_MS), "reloads are no start");
         assertEquals(0, slotOf(zone, nginx, 'c').reasons()[Reason.ADMIN]);
 
         nginx.stop();
         pool(nginx, "", "b,d").start();
-        assertPrevious("cab", nginx, "over a restart with yet another change");
+        assertPrevious("abd", "cab", nginx, "over a restart with yet another change");
         assertTrue(zone.word(HeaderRecord.STARTED_MS) > started, "a start is one");
         pool(nginx, "", "a,b,c").reload();
-        assertPrevious("bd", nginx, "back to the oldest: the ring in between");
+        assertPrevious("bd", "abd", nginx, "back to the oldest: the rings in between");
     }
 
     @Test

@@ -131,6 +131,60 @@ class RouteHandoverTest {
     }
 
     @Test
+    void shouldFetchNothingAnewWhenTwoNodesJoinInARow(Scene scene) throws IOException {
+        changeTwice(scene, List.of(1, 2, 3), List.of(1, 2, 3, 4), List.of(1, 2, 3, 4, 5));
+    }
+
+    @Test
+    void shouldFetchNothingAnewWhenANodeJoinsAndAnotherLeavesInARow(Scene scene) throws IOException {
+        changeTwice(scene, List.of(1, 2, 3), List.of(1, 2, 3, 4), List.of(2, 3, 4));
+    }
+
+    @Test
+    void shouldFetchNothingAnewWhenANodeLeavesAndAnotherJoinsInARow(Scene scene) throws IOException {
+        changeTwice(scene, List.of(1, 2, 3), List.of(2, 3), List.of(2, 3, 4));
+    }
+
+    /** Objects that were there before the first change, some of them asked for between the two, and objects that came between. */
+    private static void changeTwice(Scene scene, List<Integer> first, List<Integer> second, List<Integer> third) throws IOException {
+        Stage stage = Stage.open(scene, 5, "10m timeout=2s");
+        stage.start(numbers(first));
+        IntStream.of(4, 5).forEach(number -> stage.member(number, numbers(first)).start());
+        Agent agent = Agent.start(scene, stage.mesh().edges().stream().map(Node::nginx).toList());
+        stage.fetch("/r/", numbers(first));
+        stage.fetch("/r/old/", numbers(first));
+        change(agent, stage, first, second);
+        int asked = stage.fetch("/r/", numbers(second));
+        int came = stage.fetch("/r/between/", numbers(second));
+        change(agent, stage, second, third);
+        int again = stage.fetch("/r/", numbers(third));
+        int old = stage.fetch("/r/old/", numbers(third));
+        int between = stage.fetch("/r/between/", numbers(third));
+        Scene.print("%s, %s, %s: of %d objects each fetched anew: %d in between, then %d of these, %d that were not asked for in between, "
+                + "%d that came in between", first, second, third, OBJECTS, asked, again, old, between);
+        assertEquals(OBJECTS, came);
+        assertTrue(asked + again + old + between <= OBJECTS / 1000, asked + " + " + again + " + " + old + " + " + between);
+    }
+
+    /** At run time; who leaves runs on. */
+    private static void change(Agent agent, Stage stage, List<Integer> before, List<Integer> now) throws IOException {
+        for (int number : now) {
+            if (!before.contains(number)) {
+                agent.add("edges", stage.edge(number).server(), 1);
+            }
+        }
+        for (int number : before) {
+            if (!now.contains(number)) {
+                agent.remove("edges", stage.edge(number).server());
+            }
+        }
+    }
+
+    private static int[] numbers(List<Integer> nodes) {
+        return nodes.stream().mapToInt(Integer::intValue).toArray();
+    }
+
+    @Test
     void shouldFetchAShareAnewWithoutIt(Scene scene) throws IOException {
         Stage stage = Stage.open(scene, 4, "0");
         stage.start(1, 2, 3);

@@ -6,7 +6,7 @@ import java.util.List;
 import java.util.Set;
 
 /**
- * Which ring stays in a table as its previous one when members change, so that who owns a key now can ask who owned it
+ * Which rings stay in a table as its previous and its earlier one when members change, so that who owns a key now can ask who owned it
  * before. For whoever publishes a table; pure.
  *
  * <p>Twin: {@code atoll_previous_after} in nginx-module/writer/atoll_previous.h, which the nginx master asks at a start and
@@ -19,36 +19,39 @@ public final class Handover {
     private Handover() {}
 
     /**
-     * A previous ring.
+     * The rings before.
      *
-     * @param members its peers in the order in which they were compiled; empty for none
-     * @param untilMs until when it counts, CLOCK_MONOTONIC milliseconds; 0 for none
+     * @param members peers of the previous ring in the order in which they were compiled; empty for none
+     * @param earlier peers of the earlier ring, likewise; empty without a previous one
+     * @param untilMs until when they count, CLOCK_MONOTONIC milliseconds; 0 for none
      */
-    public record Previous(List<CompileRequest.Peer> members, long untilMs) {
-        /** No previous ring. */
-        public static final Previous NONE = new Previous(List.of(), 0);
+    public record Previous(List<CompileRequest.Peer> members, List<CompileRequest.Peer> earlier, long untilMs) {
+        /** No rings before. */
+        public static final Previous NONE = new Previous(List.of(), List.of(), 0);
 
         /** A copy of the members. */
         public Previous {
             members = List.copyOf(members);
+            earlier = List.copyOf(earlier);
         }
     }
 
     /**
-     * The previous ring of a table of some members.
+     * The rings before, of a table of some members.
      *
      * <ul>
      *   <li>handover off, or no table before: none
-     *   <li>no change: the previous ring of the table before, until then, while it is open; none afterwards
-     *   <li>a change: the previous ring of the table before while it is open, else its primary ring; for the handover from now
+     *   <li>no change: those of the table before, until then, while they are open; none afterwards
+     *   <li>a change: the primary ring of the table before; and as the earlier one, of a table whose rings before are open, its
+     *       earlier one, else its previous one; for the handover from now
      * </ul>
      *
      * <p>A change is another set of (server, weight, {@code down}): what moves keys. Order, addresses and limits do not
      * count. The oldest open ring stays over several changes, so that what was warm before the first is still found; but not
-     * when it is just the ring that is wanted, since its members have what they had.
+     * when it is just the ring that is wanted, since its members have what they had, or the one before.
      *
      * @param before the primary ring of the table before; empty for none
-     * @param older the previous ring of the table before
+     * @param older the rings before of the table before
      * @param wanted the primary ring now, without backups
      * @param nowMs CLOCK_MONOTONIC milliseconds
      * @param handoverMs {@code atoll_handover}, 0 to {@value #LIMIT_MS}; 0 off
@@ -65,9 +68,16 @@ public final class Handover {
         boolean open = !older.members().isEmpty() && nowMs < older.untilMs();
         Set<Kind> now = kinds(wanted);
         if (kinds(before).equals(now)) {
-            return open ? new Previous(older.members(), Math.min(older.untilMs(), until)) : Previous.NONE;
+            return open ? new Previous(older.members(), older.earlier(), Math.min(older.untilMs(), until)) : Previous.NONE;
         }
-        return new Previous(open && !kinds(older.members()).equals(now) ? older.members() : before, until);
+        List<CompileRequest.Peer> earlier = List.of();
+        for (List<CompileRequest.Peer> ring : open ? List.of(older.earlier(), older.members()) : List.<List<CompileRequest.Peer>>of()) {
+            Set<Kind> kinds = kinds(ring);
+            if (earlier.isEmpty() && !kinds.equals(now) && !kinds.equals(kinds(before))) {
+                earlier = ring;
+            }
+        }
+        return new Previous(before, earlier, until);
     }
 
     /** What decides which keys a peer owns. */

@@ -13,13 +13,13 @@ import java.nio.ByteOrder;
  * copy). Counts and offsets are copies made at validation.
  *
  * <p>Twin: {@code atoll_table_t}, {@code atoll_ring_find} in nginx-module/reader/atoll_table.h. Indices of groups and
- * peers count over all rings, those of the previous ring behind the present ones; indices of points count within a ring.
+ * peers count over all rings, those of the previous and the earlier ring behind the present ones; indices of points count within a ring.
  */
 public final class Table {
     /** What {@link #find} answers for a ring without points. */
     public static final int NO_POINT = -1;
 
-    static final int RINGS = 3;
+    static final int RINGS = 4;
 
     final ByteBuffer bytes;
     final long sequence;
@@ -88,8 +88,8 @@ public final class Table {
             tries[r] = bytes.getInt(TableRecord.TRIES + word);
             totalWeight[r] = bytes.getInt(TableRecord.TOTAL_WEIGHT + word);
         }
-        allPeers = (long) peerCount + ringPeers[ZoneLayout.Ring.PREVIOUS];
-        allGroups = (long) groupCount + ringGroups[ZoneLayout.Ring.PREVIOUS];
+        allPeers = (long) peerCount + ringPeers[ZoneLayout.Ring.PREVIOUS] + ringPeers[ZoneLayout.Ring.EARLIER];
+        allGroups = (long) groupCount + ringGroups[ZoneLayout.Ring.PREVIOUS] + ringGroups[ZoneLayout.Ring.EARLIER];
     }
 
     /** An offset of the head, or −1 when it is not even a positive int. */
@@ -118,7 +118,7 @@ public final class Table {
         return single;
     }
 
-    /** Addresses of the present rings: those of the previous ring are not counted. */
+    /** Addresses of the present rings: those of the previous and the earlier ring are not counted. */
     public int peerCount() {
         return peerCount;
     }
@@ -129,14 +129,14 @@ public final class Table {
     }
 
     /**
-     * Until when the previous ring counts, CLOCK_MONOTONIC milliseconds; 0 when there is none, and before the table is
+     * Until when the previous and the earlier ring count, CLOCK_MONOTONIC milliseconds; 0 when there is none, and before the table is
      * published.
      */
     public long handoverUntilMs() {
         return handoverUntilMs;
     }
 
-    // ---- a ring: ZoneLayout.Ring.PRIMARY, BACKUPS or PREVIOUS
+    // ---- a ring: ZoneLayout.Ring.PRIMARY, BACKUPS, PREVIOUS or EARLIER
 
     /** Points of a ring; 0 for an empty one. */
     public int pointCount(int ring) {
@@ -271,8 +271,11 @@ public final class Table {
 
     /** Ring of a peer. */
     public int ring(int peer) {
-        return peer < firstPeer[1] ? ZoneLayout.Ring.PRIMARY
-                : peer < firstPeer[2] ? ZoneLayout.Ring.BACKUPS : ZoneLayout.Ring.PREVIOUS;
+        int ring = RINGS - 1;
+        while (peer < firstPeer[ring]) {
+            ring--;
+        }
+        return ring;
     }
 
     private int peerWord(int peer, int field) {

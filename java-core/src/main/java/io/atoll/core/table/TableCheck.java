@@ -95,7 +95,7 @@ final class TableCheck {
     }
 
     private void checkPeers(int slotCount) {
-        int[] ringFlags = {0, PeerFlag.BACKUP, PeerFlag.PREVIOUS};
+        int[] ringFlags = {0, PeerFlag.BACKUP, PeerFlag.PREVIOUS, PeerFlag.EARLIER};
         for (int ring = 0; ring < Table.RINGS; ring++) {
             int tries = 0;
             long weight = 0;

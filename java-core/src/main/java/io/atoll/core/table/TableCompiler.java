@@ -22,8 +22,8 @@ public final class TableCompiler {
     public static final int MAX_NAME = 4096;
 
     private static final int KNOWN_FLAGS = PeerFlag.DOWN | PeerFlag.BACKUP | PeerFlag.REMOVED | PeerFlag.ADDED
-            | PeerFlag.WEIGHTED | PeerFlag.PREVIOUS;
-    private static final int RING_FLAGS = PeerFlag.BACKUP | PeerFlag.PREVIOUS;
+            | PeerFlag.WEIGHTED | PeerFlag.PREVIOUS | PeerFlag.EARLIER;
+    private static final int RING_FLAGS = PeerFlag.BACKUP | PeerFlag.PREVIOUS | PeerFlag.EARLIER;
 
     private final ByteBuffer region;
     private final int upstreamsOffset;
@@ -208,14 +208,15 @@ public final class TableCompiler {
         }
         int weight = region.getInt(record + CompilePeerRecord.WEIGHT);
         int flags = region.getInt(record + CompilePeerRecord.FLAGS);
-        if (weight < 1 || (flags & ~KNOWN_FLAGS) != 0 || (flags & RING_FLAGS) == RING_FLAGS) {
+        if (weight < 1 || (flags & ~KNOWN_FLAGS) != 0 || Integer.bitCount(flags & RING_FLAGS) > 1) {
             throw new CompileException("upstream \"" + upstream + "\", server \"" + text(server) + "\": weight "
                     + Integer.toUnsignedString(weight) + " and flags 0x" + Integer.toHexString(flags)
                     + ", expected a weight from 1 to " + Integer.MAX_VALUE + " and flags within 0x"
-                    + Integer.toHexString(KNOWN_FLAGS) + ", not both BACKUP and PREVIOUS");
+                    + Integer.toHexString(KNOWN_FLAGS) + ", not both BACKUP and PREVIOUS, nor either with EARLIER");
         }
         int ring = (flags & PeerFlag.BACKUP) != 0 ? ZoneLayout.Ring.BACKUPS
-                : (flags & PeerFlag.PREVIOUS) != 0 ? ZoneLayout.Ring.PREVIOUS : ZoneLayout.Ring.PRIMARY;
+                : (flags & PeerFlag.PREVIOUS) != 0 ? ZoneLayout.Ring.PREVIOUS
+                : (flags & PeerFlag.EARLIER) != 0 ? ZoneLayout.Ring.EARLIER : ZoneLayout.Ring.PRIMARY;
         int group;
         try {
             group = rings[ring].add(server, weight);

@@ -68,6 +68,7 @@ public final class TablePublisher {
         private final Set<Integer> fresh = new HashSet<>();
         private ByteBuffer table;
         private long configEpoch;
+        /** Peers of the previous ring, then of the earlier one. */
         private List<Placed> previous = List.of();
         private long handoverUntilMs;
         private int buffer;
@@ -88,7 +89,11 @@ public final class TablePublisher {
     }
 
     /** A peer of a ring, and its slot. */
-    private record Placed(CompileRequest.Peer peer, int slot) {}
+    private record Placed(CompileRequest.Peer peer, int slot) {
+        Placed in(int ringFlag) {
+            return new Placed(peer.withFlags(peer.flags() | ringFlag), slot);
+        }
+    }
 
     private record Key(String server, String address, int ordinal) {
         static Key of(Peer peer) {
@@ -175,7 +180,8 @@ public final class TablePublisher {
     }
 
     /**
-     * As {@link #plan(Upstream, List)}, with the previous ring that {@link Handover#after} finds, if there is room for it.
+     * As {@link #plan(Upstream, List)}, with the previous and the earlier ring that {@link Handover#after} finds, as far as there
+     * is room for them.
      *
      * @param nowMs CLOCK_MONOTONIC, from which the handover counts
      */
@@ -183,22 +189,28 @@ public final class TablePublisher {
         Table active = table(upstream);
         List<Placed> before = ring(upstream, active, ZoneLayout.Ring.PRIMARY);
         List<Placed> older = ring(upstream, active, ZoneLayout.Ring.PREVIOUS);
+        List<Placed> oldest = ring(upstream, active, ZoneLayout.Ring.EARLIER);
         List<CompileRequest.Peer> primary = Membership.inTable(wanted).stream().filter(member -> !member.isBackup())
                 .map(TablePublisher::peer).toList();
-        Handover.Previous previous = Handover.after(peers(before), new Handover.Previous(peers(older), active.handoverUntilMs()),
-                primary, nowMs, handoverMs(upstream));
-        if (previous.members().isEmpty()) {
-            return plan(upstream, wanted);
-        }
-        List<Placed> kept = previous.members().equals(peers(older)) ? older : before;
-        try {
-            return plan(upstream, wanted, active, kept, previous.untilMs());
-        } catch (PublishException e) {
-            if (e.why() != Cause.NO_ROOM) {
-                throw e;
+        Handover.Previous previous = Handover.after(peers(before), new Handover.Previous(peers(older), peers(oldest),
+                active.handoverUntilMs()), primary, nowMs, handoverMs(upstream));
+        List<Placed> kept = previous.members().equals(peers(before)) ? before : older;
+        List<Placed> kept2 = previous.earlier().equals(peers(oldest)) ? oldest : older;
+        for (int rings = previous.earlier().isEmpty() ? previous.members().isEmpty() ? 0 : 1 : 2; rings > 0; rings--) {
+            List<Placed> behind = new ArrayList<>();
+            kept.forEach(placed -> behind.add(placed.in(PeerFlag.PREVIOUS)));
+            if (rings == 2) {
+                kept2.forEach(placed -> behind.add(placed.in(PeerFlag.EARLIER)));
             }
-            return plan(upstream, wanted);
+            try {
+                return plan(upstream, wanted, active, behind, previous.untilMs());
+            } catch (PublishException e) {
+                if (e.why() != Cause.NO_ROOM) {
+                    throw e;
+                }
+            }
         }
+        return plan(upstream, wanted);
     }
 
     private Plan plan(Upstream upstream, List<Member> wanted, Table active, List<Placed> previous, long untilMs) {
@@ -226,7 +238,7 @@ public final class TablePublisher {
         List<Placed> placed = new ArrayList<>();
         for (int i : order) {
             placed.add(new Placed(new CompileRequest.Peer(member(upstream, table.slot(i)).server(), table.weight(i), table.maxConns(i),
-                    table.maxFails(i), table.failTimeoutMs(i), table.flags(i) & PeerFlag.DOWN | PeerFlag.PREVIOUS), table.slot(i)));
+                    table.maxFails(i), table.failTimeoutMs(i), table.flags(i) & PeerFlag.DOWN), table.slot(i)));
         }
         return placed;
     }
@@ -326,8 +338,10 @@ public final class TablePublisher {
         Set<Integer> slots = new HashSet<>();
         for (int i = 0; i < sections.upstreams; i++) {
             TableRead read = zone.table(i);
-            for (int p = 0; read.isOk() && p < read.table().ringPeers(ZoneLayout.Ring.PREVIOUS); p++) {
-                slots.add(read.table().slot(read.table().firstPeer(ZoneLayout.Ring.PREVIOUS) + p));
+            for (int ring : new int[] {ZoneLayout.Ring.PREVIOUS, ZoneLayout.Ring.EARLIER}) {
+                for (int p = 0; read.isOk() && p < read.table().ringPeers(ring); p++) {
+                    slots.add(read.table().slot(read.table().firstPeer(ring) + p));
+                }
             }
         }
         return slots;

@@ -7,7 +7,7 @@ public final class ZoneLayout {
 
     public static final int VERSION = 0x00010000;
     /** Of the layout, texts aside. */
-    public static final int FINGERPRINT = 0xe10ea570;
+    public static final int FINGERPRINT = 0x81abb88f;
     /** first word of a zone file. */
     public static final long MAGIC = 0x314c4c4f5441000aL;
     /** the ready word of a zone that is whole. */
@@ -113,7 +113,7 @@ public final class ZoneLayout {
         public static final int HTTP = 2;
     }
 
-    /** Bits of peer_identity.flags and compile_peer.flags; a table_peer has DOWN, and BACKUP or PREVIOUS by its ring, only. */
+    /** Bits of peer_identity.flags and compile_peer.flags; a table_peer has DOWN, and BACKUP, PREVIOUS or EARLIER by its ring, only. */
     public static final class PeerFlag {
         private PeerFlag() {}
 
@@ -129,6 +129,8 @@ public final class ZoneLayout {
         public static final int WEIGHTED = 16;
         /** of the previous ring; the same server may be a present one too. Not in peer_identity.flags. */
         public static final int PREVIOUS = 32;
+        /** of the earlier ring, in the same way. */
+        public static final int EARLIER = 64;
     }
 
     /** What a purge speaks of: part of the hash of its text. */
@@ -165,6 +167,8 @@ public final class ZoneLayout {
         public static final int BACKUPS = 1;
         /** who owned the keys before the last change of members, for handover; empty when there is nothing previous. */
         public static final int PREVIOUS = 2;
+        /** who owned them before the first of several changes in a row; empty when there was one. */
+        public static final int EARLIER = 3;
     }
 
     /** How the points of an upstream's rings are placed. */
@@ -520,46 +524,46 @@ public final class ZoneLayout {
         public static final int CHECKSUM = 24;
         /** u32: addresses of the present rings. */
         public static final int PEER_COUNT = 28;
-        /** u64: to table_peer records, by group: peer_count of them, then those of the previous ring. */
+        /** u64: to table_peer records, by group: peer_count of them, then those of the previous and the earlier ring. */
         public static final int PEERS_OFFSET = 32;
-        /** u64: to group records: group_count of them, then those of the previous ring. */
+        /** u64: to group records: group_count of them, then those of the previous and the earlier ring. */
         public static final int GROUPS_OFFSET = 40;
         /** u32: distinct server names in a ring, over the present rings. */
         public static final int GROUP_COUNT = 48;
         /** u32: 1: one peer and no backup (nginx: peers->single). */
         public static final int SINGLE = 52;
-        /** u64[3]: of each ring, to point records in order of their hash. */
+        /** u64[4]: of each ring, to point records in order of their hash. */
         public static final int POINTS_OFFSET = 56;
-        public static final int POINTS_OFFSET_ELEMENTS = 3;
-        /** u64[3]: of each ring, to u32 words: bucket_count + 1 of them. */
-        public static final int BUCKETS_OFFSET = 80;
-        public static final int BUCKETS_OFFSET_ELEMENTS = 3;
-        /** u32[3]: of each ring; 0 an empty ring. */
-        public static final int POINT_COUNT = 104;
-        public static final int POINT_COUNT_ELEMENTS = 3;
-        /** u32[3]: bucket of a hash = hash >> bucket_shift; bucket_count = 1 << (32 - bucket_shift). */
-        public static final int BUCKET_SHIFT = 116;
-        public static final int BUCKET_SHIFT_ELEMENTS = 3;
-        /** u32[3]: of each ring; the rings follow each other. */
-        public static final int FIRST_GROUP = 128;
-        public static final int FIRST_GROUP_ELEMENTS = 3;
-        /** u32[3]: groups of each ring. */
-        public static final int RING_GROUPS = 140;
-        public static final int RING_GROUPS_ELEMENTS = 3;
-        /** u32[3]: of each ring; the rings follow each other. */
-        public static final int FIRST_PEER = 152;
-        public static final int FIRST_PEER_ELEMENTS = 3;
-        /** u32[3]: peers of each ring. */
-        public static final int RING_PEERS = 164;
-        public static final int RING_PEERS_ELEMENTS = 3;
-        /** u32[3]: peers of each ring without DOWN (nginx: peers->tries). */
-        public static final int TRIES = 176;
-        public static final int TRIES_ELEMENTS = 3;
-        /** u32[3]: sum over the peers of each ring. */
-        public static final int TOTAL_WEIGHT = 188;
-        public static final int TOTAL_WEIGHT_ELEMENTS = 3;
-        /** u64: CLOCK_MONOTONIC milliseconds until which the previous ring counts; 0 none; filled in when the table is published. */
-        public static final int HANDOVER_UNTIL_MS = 200;
+        public static final int POINTS_OFFSET_ELEMENTS = 4;
+        /** u64[4]: of each ring, to u32 words: bucket_count + 1 of them. */
+        public static final int BUCKETS_OFFSET = 88;
+        public static final int BUCKETS_OFFSET_ELEMENTS = 4;
+        /** u32[4]: of each ring; 0 an empty ring. */
+        public static final int POINT_COUNT = 120;
+        public static final int POINT_COUNT_ELEMENTS = 4;
+        /** u32[4]: bucket of a hash = hash >> bucket_shift; bucket_count = 1 << (32 - bucket_shift). */
+        public static final int BUCKET_SHIFT = 136;
+        public static final int BUCKET_SHIFT_ELEMENTS = 4;
+        /** u32[4]: of each ring; the rings follow each other. */
+        public static final int FIRST_GROUP = 152;
+        public static final int FIRST_GROUP_ELEMENTS = 4;
+        /** u32[4]: groups of each ring. */
+        public static final int RING_GROUPS = 168;
+        public static final int RING_GROUPS_ELEMENTS = 4;
+        /** u32[4]: of each ring; the rings follow each other. */
+        public static final int FIRST_PEER = 184;
+        public static final int FIRST_PEER_ELEMENTS = 4;
+        /** u32[4]: peers of each ring. */
+        public static final int RING_PEERS = 200;
+        public static final int RING_PEERS_ELEMENTS = 4;
+        /** u32[4]: peers of each ring without DOWN (nginx: peers->tries). */
+        public static final int TRIES = 216;
+        public static final int TRIES_ELEMENTS = 4;
+        /** u32[4]: sum over the peers of each ring. */
+        public static final int TOTAL_WEIGHT = 232;
+        public static final int TOTAL_WEIGHT_ELEMENTS = 4;
+        /** u64: CLOCK_MONOTONIC milliseconds until which the previous and the earlier ring count; 0 none; filled in when the table is published. */
+        public static final int HANDOVER_UNTIL_MS = 248;
     }
 
     /** A point of a ring. */
@@ -649,7 +653,7 @@ public final class ZoneLayout {
         public static final int NAME_LENGTH = 8;
         /** u32: index of its first compile_peer. */
         public static final int FIRST_PEER = 12;
-        /** u32: primary and backup in the order of nginx.conf, then those of the previous ring in the order they had. */
+        /** u32: primary and backup in the order of nginx.conf, then those of the previous and of the earlier ring in the order they had. */
         public static final int PEER_COUNT = 16;
         /** u32: method. */
         public static final int METHOD = 20;

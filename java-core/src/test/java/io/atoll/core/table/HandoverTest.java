@@ -36,11 +36,11 @@ class HandoverTest {
                 continue;
             }
             String[] word = line.strip().split("\\s+");
-            assertEquals(8, word.length, line);
-            Previous older = new Previous(members(word[1]), Long.parseLong(word[2]));
-            Previous expected = new Previous(members(word[6]), Long.parseLong(word[7]));
-            assertEquals(expected, Handover.after(members(word[0]), older, members(word[3]), Long.parseLong(word[4]),
-                    Long.parseLong(word[5])), line);
+            assertEquals(10, word.length, line);
+            Previous older = new Previous(members(word[1]), members(word[2]), Long.parseLong(word[3]));
+            Previous expected = new Previous(members(word[7]), members(word[8]), Long.parseLong(word[9]));
+            assertEquals(expected, Handover.after(members(word[0]), older, members(word[4]), Long.parseLong(word[5]),
+                    Long.parseLong(word[6])), line);
             cases++;
         }
         assertTrue(cases >= 20, cases + " cases");

@@ -283,9 +283,10 @@ class TableCompilerTest {
     void shouldNameTheUpstreamAndServerThatIsWrong() {
         assertTrue(failure(region(new Peer("a"), new Peer("bad", 0))).contains("upstream \"pool\", server \"bad\": weight 0"));
         assertTrue(failure(region(new Peer("a").withFlags(PeerFlag.BACKUP))).contains("\"pool\": no server without \"backup\""));
-        assertTrue(failure(region(new Peer("a").withFlags(64))).contains("flags 0x40"));
+        assertTrue(failure(region(new Peer("a").withFlags(128))).contains("flags 0x80"));
         assertTrue(failure(region(new Peer("a"), new Peer("b").withFlags(PeerFlag.BACKUP | PeerFlag.PREVIOUS)))
-                .contains("flags 0x22, expected a weight from 1 to 2147483647 and flags within 0x3f, not both"));
+                .contains("flags 0x22, expected a weight from 1 to 2147483647 and flags within 0x7f, not both"));
+        assertTrue(failure(region(new Peer("a"), new Peer("b").withFlags(PeerFlag.EARLIER | PeerFlag.PREVIOUS))).contains("flags 0x60"));
         assertTrue(failure(region(new Peer("a").withFlags(PeerFlag.PREVIOUS))).contains("no server without \"backup\""));
         ByteBuffer huge = region(new Peer("a"), new Peer("huge"));
         int peers = (int) huge.getLong(CompileRequestRecord.PEERS_OFFSET);

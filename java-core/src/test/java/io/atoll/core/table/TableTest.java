@@ -39,7 +39,7 @@ class TableTest {
     private static ByteBuffer sign(ByteBuffer bytes) {
         ByteBuffer copy = ByteBuffer.allocate(bytes.limit()).order(ByteOrder.LITTLE_ENDIAN).put(0, bytes, 0, bytes.limit());
         int peers = (int) copy.getLong(TableRecord.PEERS_OFFSET);
-        int previous = copy.getInt(TableRecord.RING_PEERS + 2 * Integer.BYTES);
+        int previous = copy.getInt(TableRecord.RING_PEERS + 2 * Integer.BYTES) + copy.getInt(TableRecord.RING_PEERS + 3 * Integer.BYTES);
         for (int i = 0; i < copy.getInt(TableRecord.PEER_COUNT) + previous; i++) {
             copy.putInt(peers + i * TablePeerRecord.SIZE + TablePeerRecord.SLOT, 0);
         }

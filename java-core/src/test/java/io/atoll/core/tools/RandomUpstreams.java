@@ -65,7 +65,8 @@ public final class RandomUpstreams {
     /** The same table with slots as the master would give them: each peer its place in the upstream's list. */
     public static ByteBuffer withSlots(ByteBuffer table) {
         int peers = (int) table.getLong(TableRecord.PEERS_OFFSET);
-        int previous = table.getInt(TableRecord.RING_PEERS + ZoneLayout.Ring.PREVIOUS * Integer.BYTES);
+        int previous = table.getInt(TableRecord.RING_PEERS + ZoneLayout.Ring.PREVIOUS * Integer.BYTES)
+                + table.getInt(TableRecord.RING_PEERS + ZoneLayout.Ring.EARLIER * Integer.BYTES);
         for (int i = 0; i < table.getInt(TableRecord.PEER_COUNT) + previous; i++) {
             int peer = peers + i * TablePeerRecord.SIZE;
             table.putInt(peer + TablePeerRecord.SLOT, table.getInt(peer + TablePeerRecord.SOURCE));

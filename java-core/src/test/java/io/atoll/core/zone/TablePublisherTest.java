@@ -258,7 +258,7 @@ class TablePublisherTest {
     }
 
     @Test
-    void shouldKeepTheRingBeforeTheFirstChangeForTheHandover() {
+    void shouldKeepTheRingsBeforeTheLastAndTheFirstChangeForTheHandover() {
         declare(new Peer("a:80"), new Peer("b:80"));
         image.bytes().putInt(image.upstream(0) + ZoneLayout.UpstreamRecord.HANDOVER_MS, 10_000);
         Map<Integer, String> before = owners();
@@ -268,15 +268,20 @@ class TablePublisherTest {
         assertEquals(NOW + 10_000, zone.table(0).table().handoverUntilMs());
         assertEquals(Map.of("a:80", 1, "b:80", 1, "c:80", 1), inForce());
 
+        assertEquals(Map.of(), owners(ZoneLayout.Ring.EARLIER));
+
+        Map<Integer, String> first = owners();
         change(MemberChange.removed("a:80"));
         publishAt(NOW + 5_000);
-        assertEquals(before, previousOwners(), "of two changes within the time, the ring before the first");
+        assertEquals(first, previousOwners(), "the ring before the change");
+        assertEquals(before, owners(ZoneLayout.Ring.EARLIER), "of two changes within the time, that before the first too");
         assertEquals(NOW + 15_000, zone.table(0).table().handoverUntilMs());
 
         Map<Integer, String> between = owners();
         change(added("d:80", 1));
         publishAt(NOW + 20_000);
         assertEquals(between, previousOwners(), "the time is over: the ring before this change");
+        assertEquals(Map.of(), owners(ZoneLayout.Ring.EARLIER));
 
         changes.remove("d:80");
         publishAt(NOW + 21_000);

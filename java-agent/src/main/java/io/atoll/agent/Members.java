@@ -230,10 +230,10 @@ final class Members implements AutoCloseable {
 
     /** To be called at each heartbeat: sees to it that the names of all servers are followed. */
     void beat() {
+        forgetServices();
         if (names == null) {
             return;
         }
-        forgetServices();
         follow();
         if (now() - addressesJournaledMs >= JOURNAL_ADDRESSES_MS) {
             addressesJournaledMs = now();

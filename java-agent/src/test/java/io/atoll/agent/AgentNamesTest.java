@@ -132,6 +132,32 @@ class AgentNamesTest {
     }
 
     @Test
+    void shouldKeepAServerDrainedWhenItsNameLeadsElsewhere() throws Exception {
+        dns.host("own.example", 0, "10.0.0.2");
+        try (AgentRig agent = agent("")) {
+            awaitLookups(agent, "own.example", "found", 1);
+            assertEquals(200, agent.change("own.example:81", "drain", "{\"note\": \"new disk\"}").statusCode());
+            dns.host("own.example", 0, "10.0.0.3", "10.0.0.4");
+            await(agent, with("own.example:81", "10.0.0.3:81 10.0.0.4:81 1"));
+            assertEquals(ZoneLayout.FOREVER, admin(agent, "10.0.0.3:81"));
+            assertEquals(ZoneLayout.FOREVER, admin(agent, "10.0.0.4:81"));
+            assertEquals(0, admin(agent, "10.0.0.1:80"), "others are not");
+        }
+        try (AgentRig agent = agent("")) {
+            agent.awaitState("OK");
+            assertEquals("new disk", agent.json("/v1/peers?server=10.0.0.4:81").path("peers").get(0).path("admin").path("note").asText());
+            assertEquals(200, agent.change("own.example:81", "undrain", "{\"address\": \"10.0.0.4:81\"}").statusCode());
+            dns.host("own.example", 0, "10.0.0.3", "10.0.0.4", "10.0.0.5");
+            await(agent, with("own.example:81", "10.0.0.3:81 10.0.0.4:81 10.0.0.5:81 1"));
+            assertEquals(0, admin(agent, "10.0.0.5:81"), "not all of its addresses were drained");
+        }
+    }
+
+    private static long admin(AgentRig agent, String address) throws Exception {
+        return ZoneFixture.open(agent.zonePath()).reason(slot(agent, address), Reason.ADMIN);
+    }
+
+    @Test
     void shouldKeepTheLastGoodAddressesWhateverTheServerSays() throws Exception {
         dns.host("own.example", 0, "10.0.0.3");
         try (AgentRig agent = agent("")) {
@@ -197,7 +223,7 @@ class AgentNamesTest {
             await(agent, with("one.example:8000", "10.0.1.1:8000 1", "three.example:8001", "10.0.1.3:8001 1",
                     "two.example:8000", "10.0.1.2:8000 1*"));
             assertEquals(slot, slot(agent, "10.0.1.1:8000"), "a target that stays keeps its slot");
-            assertEquals(ZoneLayout.FOREVER, ZoneFixture.open(agent.zonePath()).reason(slot, Reason.ADMIN), "and its drain");
+            assertEquals(ZoneLayout.FOREVER, admin(agent, "10.0.1.1:8000"), "and its drain");
 
             dns.host("three.example", 0, "10.0.1.33", "10.0.1.34");
             await(agent, with("one.example:8000", "10.0.1.1:8000 1", "three.example:8001", "10.0.1.33:8001 10.0.1.34:8001 1",
@@ -266,6 +292,12 @@ class AgentNamesTest {
             await(agent, with("one.example:8000", "10.0.1.1:8000 1", "two.example:8000", "10.0.1.2:8000 1"));
         }
         try (AgentRig agent = agent("")) {
+            await(agent, with());
+        }
+        try (AgentRig agent = following()) {
+            await(agent, with("one.example:8000", "10.0.1.1:8000 1", "two.example:8000", "10.0.1.2:8000 1"));
+        }
+        try (AgentRig agent = new AgentRig(folder)) {
             await(agent, with());
         }
     }

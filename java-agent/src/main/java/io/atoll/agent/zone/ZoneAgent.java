@@ -5,8 +5,6 @@ import java.nio.channels.FileLock;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collection;
-import java.util.HashMap;
-import java.util.HashSet;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
@@ -23,7 +21,6 @@ import io.atoll.agent.config.AgentConfig.HotKeysConfig;
 import io.atoll.agent.hot.HotKeys;
 import io.atoll.agent.metrics.ProbeMetrics;
 import io.atoll.agent.os.Posix;
-import io.atoll.agent.probe.Probe;
 import io.atoll.agent.probe.Prober;
 import io.atoll.agent.store.AdminDecision;
 import io.atoll.agent.store.MemberDecision;
@@ -31,18 +28,12 @@ import io.atoll.agent.store.PeerName;
 import io.atoll.agent.store.Purge;
 import io.atoll.agent.store.ServerName;
 import io.atoll.agent.view.ServerView;
-import io.atoll.core.liveness.Lease;
-import io.atoll.core.liveness.PeerHealth;
-import io.atoll.core.liveness.ProbeSchedule;
 import io.atoll.core.zone.MemberChange;
 import io.atoll.core.zone.Peer;
-import io.atoll.core.zone.ProbeSettings;
 import io.atoll.core.zone.PublishException;
-import io.atoll.core.zone.Reason;
 import io.atoll.core.zone.Upstream;
 import io.atoll.core.zone.Zone;
 import io.atoll.core.zone.ZoneException;
-import io.atoll.core.zone.ZoneLayout;
 import io.atoll.core.zone.ZonePurges;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -57,7 +48,6 @@ import org.slf4j.LoggerFactory;
  */
 public final class ZoneAgent {
     private static final Logger LOG = LoggerFactory.getLogger("io.atoll.zone");
-    private static final Logger PEERS = LoggerFactory.getLogger("io.atoll.peer");
 
     /** What is the same for all zones of an agent. */
     public record Services(AgentContext context, Prober prober, ProbeMetrics metrics, AdminBook book,
@@ -77,15 +67,13 @@ public final class ZoneAgent {
         void found(Path zone, long last);
     }
 
-    private record Watched(PeerMonitor monitor, Peer peer, ProbeSettings settings, String node) {}
-
     private final Path path;
     private final Services services;
     private final AgentContext context;
-    private final Map<Integer, Watched> watched = new HashMap<>();
     private final Set<String> complaints = new LinkedHashSet<>();
-    private final Set<PeerName> carried = new HashSet<>();
     private final ZoneMembers members;
+    private final ZoneDecisions decisions;
+    private final ZoneProbes probes;
 
     private String state = "NEW";
     private String detail = "";
@@ -102,7 +90,7 @@ public final class ZoneAgent {
     private long namesEpoch = -1;
     private String node;
     private String refusedSuccessor = "";
-    private List<Pool> pools = List.of();
+    private PeerWriter peers;
     private FailureCounts failures;
     private HotSets hot;
 
@@ -111,6 +99,8 @@ public final class ZoneAgent {
         this.services = services;
         this.context = services.context();
         this.members = new ZoneMembers(path.toString(), services.members(), services.adoptMembers());
+        this.decisions = new ZoneDecisions(path.toString(), services.book(), services.boot(), services.leaseMs(), services.adopt());
+        this.probes = new ZoneProbes(services, decisions, this::whileAttached, this::complain);
         this.node = services.naming().apply(this, "");
     }
 
@@ -132,6 +122,15 @@ public final class ZoneAgent {
             action.run();
             return null;
         }, () -> null);
+    }
+
+    /** Runs what writes about peers, unless the zone is not this agent's any more. */
+    private void whileAttached(Consumer<PeerWriter> action) {
+        guarded(() -> {
+            if (zone != null && zone.agentEpoch() == agentEpoch) {
+                action.accept(peers);
+            }
+        });
     }
 
     // ---- the file
@@ -164,6 +163,7 @@ public final class ZoneAgent {
     private void use(ZoneFile opened) {
         file = opened;
         zone = opened.zone();
+        peers = new PeerWriter(zone);
         namesEpoch = -1;
         agentEpoch = zone.claimAgent(services.pid(), services.processStart(), context.nowMs());
         failures = new FailureCounts(zone.slotCount());
@@ -194,10 +194,10 @@ public final class ZoneAgent {
         try {
             ZoneFile opened = ZoneFile.open(path, services.bootId());
             LOG.info("{}: another file has taken its place; following", path);
-            carryOver();
+            probes.carryOver(peers);
             letGo();
             use(opened);
-            carried.clear();
+            probes.carriedOver();
             return true;
         } catch (ZoneFile.Refused e) {
             if (!refusedSuccessor.equals(e.state())) {
@@ -209,25 +209,14 @@ public final class ZoneAgent {
         }
     }
 
-    /** Remembers who is down, by name: a file that nginx made from nothing does not know it. */
-    private void carryOver() {
-        long now = context.nowMs();
-        for (Watched peer : watched.values()) {
-            if (peer.monitor().word(now) != 0) {
-                carried.add(nameOf(poolOf(peer.peer()), peer.peer()));
-            }
-        }
-    }
-
     private void lose(String newState, String why) {
         letGo();
         note(newState, why);
     }
 
     private void letGo() {
-        watched.values().forEach(peer -> peer.monitor().stop());
-        watched.clear();
-        pools = List.of();
+        probes.stop();
+        peers = null;
         hot = null;
         if (file != null) {
             file.close();
@@ -347,12 +336,7 @@ public final class ZoneAgent {
         if (seenMembers != services.members().version() || membership == ZoneMembers.Outcome.LOCKED) {
             reconcileMembers();
         }
-        long now = context.nowMs();
-        for (Watched peer : watched.values()) {
-            if (peer.monitor().health().hasResult()) {
-                writeVerdict(peer.monitor(), now);
-            }
-        }
+        probes.renew(peers, context.nowMs());
         applyDecisions();
     }
 
@@ -380,54 +364,14 @@ public final class ZoneAgent {
         if (whole) {
             complaints.clear();
         }
-        pools = read;
+        decisions.inherit(peers.pools(), read);
+        peers.setPools(read);
         node = services.naming().apply(this, zone.node());
-        watch();
+        probes.watch(peers, node);
         if (whole) {
             seenEpoch = epoch;
             seenConfigEpoch = configEpoch;
         }
-    }
-
-    private void watch() {
-        Map<Integer, Watched> before = new HashMap<>(watched);
-        watched.clear();
-        for (Pool pool : pools) {
-            if (pool.upstream().probe().kind() != ProbeSettings.Kind.NONE) {
-                for (Pool.Member member : pool.members()) {
-                    watch(pool, member.peer(), before.remove(member.peer().slot()));
-                }
-            }
-        }
-        before.values().forEach(left -> left.monitor().stop());
-    }
-
-    private void watch(Pool pool, Peer peer, Watched before) {
-        ProbeSettings settings = pool.upstream().probe();
-        boolean samePeer = before != null && before.peer().incarnation() == peer.incarnation();
-        if (samePeer && before.settings().equals(settings) && before.node().equals(node)
-                && String.valueOf(before.peer().socketAddress()).equals(String.valueOf(peer.socketAddress()))) {
-            watched.put(peer.slot(), before);
-            return;
-        }
-        if (before != null) {
-            before.monitor().stop();
-        }
-        Probe probe = services.prober().newProbe(peer, settings);
-        if (probe == null) {
-            complain(peer.address(), "peer " + peer.address() + " of upstream " + pool.upstream().name()
-                    + " cannot be probed with this transport; unix sockets need epoll");
-            return;
-        }
-        long now = context.nowMs();
-        boolean up = samePeer ? before.monitor().health().isUp()
-                : !zone.state(peer.slot()).stands(Reason.PROBE, now) && !carried.contains(nameOf(pool, peer));
-        ProbeSchedule schedule = new ProbeSchedule(settings.intervalMs());
-        PeerMonitor monitor = new PeerMonitor(peer, probe, new PeerHealth(settings.rise(), settings.fall(), up, now),
-                schedule, settings.intervalMs(), Lease.of(services.leaseMs(), schedule, settings.timeoutMs()), context,
-                services.metrics().of(node, pool.upstream().name(), peer.server(), label(peer)), this::heard);
-        watched.put(peer.slot(), new Watched(monitor, peer, settings, node));
-        monitor.start();
     }
 
     static String label(Peer peer) {
@@ -440,73 +384,11 @@ public final class ZoneAgent {
         }
     }
 
-    /** A verdict is new: written at once. The heartbeat renews it. */
-    private void heard(PeerMonitor monitor, PeerHealth.Transition transition, long now) {
-        guarded(() -> {
-            if (zone == null || zone.agentEpoch() != agentEpoch) {
-                return;
-            }
-            Peer peer = monitor.peer();
-            writeVerdict(monitor, now);
-            if (transition != PeerHealth.Transition.NONE) {
-                boolean up = transition == PeerHealth.Transition.WENT_UP;
-                PEERS.info("{} {} {} is {}{}", node, poolOf(peer).upstream().name(), name(peer), up ? "up" : "down",
-                        up ? " after " + monitor.health().inRow() + " good probes"
-                                : ": " + monitor.last().detail() + ", " + monitor.health().inRow() + " times in a row");
-            }
-        });
-    }
-
-    /**
-     * Writes what the results so far justify. A word that has run out is set again by a failure only: after a pause of
-     * this process, a first success must not bring back what was believed before.
-     */
-    private void writeVerdict(PeerMonitor monitor, long now) {
-        Peer peer = monitor.peer();
-        long word = monitor.word(now);
-        boolean stands = zone.state(peer.slot()).stands(Reason.PROBE, now);
-        if (word != 0 && !stands && monitor.health().state() == PeerHealth.State.RISING) {
-            return;
-        }
-        if (word == 0 && stands) {
-            ramp(peer, now);
-            zone.writeChanged(peer.slot(), peer.incarnation(), now);
-        }
-        write(peer, Reason.PROBE, word);
-    }
-
-    /** Begins a ramp for a peer whose reason is about to be lifted: before, so that no worker sees it without one. */
-    private void ramp(Peer peer, long now) {
-        long start = poolOf(peer).rampStart(zone, peer, now);
-        if (start != zone.state(peer.slot()).rampStartMs()) {
-            zone.writeRampStart(peer.slot(), peer.incarnation(), start);
-        }
-    }
-
-    private Pool poolOf(Peer peer) {
-        for (Pool pool : pools) {
-            if (pool.upstream().index() == peer.upstream()) {
-                return pool;
-            }
-        }
-        throw new IllegalStateException("peer " + peer + " is of no upstream");
-    }
-
-    private void write(Peer peer, Reason reason, long word) {
-        if (zone.reason(peer.slot(), reason) != word) {
-            zone.writeReason(peer.slot(), peer.incarnation(), reason, word);
-        }
-    }
-
-    private static String name(Peer peer) {
-        return peer.server().equals(peer.address()) ? peer.server() : peer.server() + " (" + peer.address() + ")";
-    }
-
     /** Reads what the workers sampled, and tells them which keys are hot. */
     public void heat() {
         guarded(() -> {
             if (hot != null && zone() != null && zone.agentEpoch() == agentEpoch) {
-                hot.round(pools, context.nowMs());
+                hot.round(peers.pools(), context.nowMs());
             }
         });
     }
@@ -523,6 +405,7 @@ public final class ZoneAgent {
         }
         if (zone.epoch() != epoch) {
             scan();
+            applyDecisions();
         }
     }
 
@@ -595,79 +478,17 @@ public final class ZoneAgent {
 
     // ---- operators
 
-    /**
-     * Brings the admin words in line with the book. A decision with an end gets a word that stands a lease longer: the
-     * agent lifts it in time, with a ramp; an agent that is gone cannot.
-     */
+    /** Brings the admin words in line with the book. */
     public void applyDecisions() {
-        guarded(() -> {
-            if (zone == null || zone.agentEpoch() != agentEpoch) {
-                return;
-            }
-            long now = context.nowMs();
-            for (Pool pool : pools) {
-                for (Pool.Member member : pool.members()) {
-                    apply(pool, member.peer(), now);
-                }
-            }
-            adopting = adopting && pools.isEmpty();
+        whileAttached(writer -> {
+            decisions.apply(writer, adopting, context.nowMs());
+            adopting = adopting && writer.pools().isEmpty();
         });
-    }
-
-    private void apply(Pool pool, Peer peer, long now) {
-        PeerName peerName = nameOf(pool, peer);
-        AdminDecision decision = services.book().get(peerName);
-        long word = zone.reason(peer.slot(), Reason.ADMIN);
-        if (decision == null && adopting && Long.compareUnsigned(word, now) > 0) {
-            decision = new AdminDecision(peerName, AdminDecision.Kind.DRAIN, AdminDecision.FOREVER,
-                    AdminDecision.FOREVER, services.boot(), "found in the zone");
-            LOG.info("{}: {} is drained in the zone, and the journal does not know it: kept as a drain", path, peerName);
-            services.adopt().accept(decision);
-        }
-        long wanted = 0;
-        if (decision != null && decision.untilMs() > now) {
-            wanted = decision.isForever() ? ZoneLayout.FOREVER : decision.untilMs() + services.leaseMs();
-        }
-        boolean stands = Long.compareUnsigned(word, now) > 0;
-        if (wanted == 0 && stands) {
-            ramp(peer, now);
-        }
-        if (wanted == 0 ? stands : !stands) {
-            zone.writeChanged(peer.slot(), peer.incarnation(), now);
-        }
-        write(peer, Reason.ADMIN, wanted);
-    }
-
-    private PeerName nameOf(Pool pool, Peer peer) {
-        return new PeerName(path.toString(), pool.upstream().name(), peer.server(), peer.address());
     }
 
     /** The peers that a call names, and, where it lifts, decisions about peers that are not here now. */
     public Collection<PeerName> match(Change change, boolean lifts) {
-        Set<PeerName> matching = new LinkedHashSet<>();
-        if (!change.node().isEmpty() && !change.node().equals(node)) {
-            return matching;
-        }
-        for (Pool pool : pools) {
-            for (Pool.Member member : pool.members()) {
-                PeerName peerName = nameOf(pool, member.peer());
-                if (isMeant(change, peerName)) {
-                    matching.add(peerName);
-                }
-            }
-        }
-        for (AdminDecision decision : services.book().all()) {
-            if (lifts && decision.peer().zone().equals(path.toString()) && isMeant(change, decision.peer())) {
-                matching.add(decision.peer());
-            }
-        }
-        return matching;
-    }
-
-    private static boolean isMeant(Change change, PeerName peer) {
-        return peer.upstream().equals(change.upstream())
-                && (change.server().equals(peer.server()) || change.server().equals(peer.address()))
-                && (change.address().isEmpty() || change.address().equals(peer.address()));
+        return change.node().isEmpty() || change.node().equals(node) ? decisions.match(pools(), change, lifts) : Set.of();
     }
 
     // ---- what it shows
@@ -699,7 +520,7 @@ public final class ZoneAgent {
     }
 
     List<Pool> pools() {
-        return pools;
+        return peers == null ? List.of() : peers.pools();
     }
 
     FailureCounts failures() {
@@ -725,8 +546,7 @@ public final class ZoneAgent {
 
     /** Null for a slot that is not probed. */
     PeerMonitor monitor(int slot) {
-        Watched found = watched.get(slot);
-        return found == null ? null : found.monitor();
+        return probes.monitor(slot);
     }
 
     /**

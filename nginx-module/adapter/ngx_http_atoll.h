@@ -40,6 +40,7 @@
 #define NGX_HTTP_ATOLL_ZONE_SIZE  (8 * 1024 * 1024)
 #define NGX_HTTP_ATOLL_PANIC      50
 #define NGX_HTTP_ATOLL_HANDOVER   (10 * 60 * 1000)
+#define NGX_HTTP_ATOLL_TIERS      8   /* of a route, at most */
 #define NGX_HTTP_ATOLL_UNSET      UINT32_MAX
 #define NGX_HTTP_ATOLL_PURGE_WAIT NGX_MAX_INT_T_VALUE   /* milliseconds: until an agent comes */
 
@@ -52,6 +53,7 @@ typedef struct ngx_http_atoll_disk_look_s  ngx_http_atoll_disk_look_t;
 /* An upstream { } block. */
 typedef struct {
     ngx_http_complex_value_t        key;         /* value.data NULL: no `atoll` here */
+    ngx_uint_t                      key_id;      /* the same for upstreams with the same key, from 1 on */
     atoll_upstream_record_t         settings;    /* as it goes to the zone */
     ngx_str_t                       orphan;      /* a directive that wants `atoll` in the same block */
     ngx_http_upstream_srv_conf_t   *upstream;
@@ -68,6 +70,7 @@ typedef struct {
 
 
 typedef struct {
+    ngx_pool_t               *pool;             /* of the configuration */
     ngx_str_t                 zone_path;
     size_t                    zone_size;
     ngx_str_t                 java_home;
@@ -102,6 +105,7 @@ typedef struct {
 
     /* worker */
     atoll_row_t               row;
+    ngx_str_t                 status_hit;       /* what this node says in Cache-Status of a hit; len 0: not made yet */
     struct ifaddrs           *addrs;            /* of this host, as they were when the configuration was loaded */
 } ngx_http_atoll_main_conf_t;
 
@@ -119,6 +123,10 @@ typedef struct {
     ngx_http_complex_value_t  *purge_key;       /* NULL: host, path and arguments */
     ngx_http_complex_value_t  *purge_file;      /* the key of atoll_purge, in nginx's cache; NULL: no atoll_purge here */
     ngx_shm_zone_t            *purge_zone;      /* and that cache's zone */
+
+    /* worker, see ngx_http_atoll_answer.c */
+    ngx_http_upstream_conf_t  *limits_of;       /* NULL: nobody has asked for limits */
+    ngx_http_upstream_conf_t  *limits[NGX_HTTP_ATOLL_TIERS];   /* by tiers before the origin, less one; NULL: not made yet */
 } ngx_http_atoll_loc_conf_t;
 
 
@@ -129,6 +137,14 @@ typedef struct {
     u_char                     *file;           /* where it stands */
     ngx_uint_t                  line;
 } ngx_http_atoll_purge_t;
+
+
+/* The `atoll` key of a request. */
+typedef struct {
+    ngx_uint_t                 id;              /* of the upstreams that have it; 0: none is worked out */
+    ngx_str_t                  text;
+    uint32_t                   hash;
+} ngx_http_atoll_key_t;
 
 
 /* What this worker keeps of a peer, behind atoll_peer_t.session. */
@@ -191,6 +207,10 @@ void ngx_http_atoll_supersede(ngx_http_atoll_main_conf_t *amcf);
 ngx_int_t ngx_http_atoll_init_upstream(ngx_conf_t *cf, ngx_http_upstream_srv_conf_t *us);
 void ngx_http_atoll_init_balancers(ngx_http_atoll_main_conf_t *amcf);
 ngx_http_atoll_ctx_t *ngx_http_atoll_get_ctx(ngx_http_request_t *r);
+
+/* The request's key in an upstream, worked out once for all those of a route that have the same. plan: NULL for none. */
+ngx_int_t ngx_http_atoll_find_key(ngx_http_request_t *r, ngx_http_atoll_plan_t *plan, ngx_http_atoll_srv_conf_t *ascf,
+    ngx_http_atoll_key_t *key);
 
 /* ngx_http_atoll_variables.c */
 ngx_int_t ngx_http_atoll_add_variables(ngx_conf_t *cf);

@@ -16,7 +16,9 @@
 #define NGX_HTTP_ATOLL_READ_MARGIN  1000
 
 
-static void ngx_http_atoll_set_limits(ngx_http_atoll_plan_t *plan);
+static ngx_int_t ngx_http_atoll_set_limits(ngx_http_atoll_plan_t *plan);
+static ngx_http_upstream_conf_t *ngx_http_atoll_limits(ngx_http_atoll_plan_t *plan, ngx_uint_t behind);
+static ngx_http_upstream_conf_t *ngx_http_atoll_make_limits(ngx_pool_t *pool, ngx_http_upstream_conf_t *of, ngx_uint_t behind);
 static ngx_int_t ngx_http_atoll_process_header(ngx_http_request_t *r);
 static ngx_int_t ngx_http_atoll_reinit_request(ngx_http_request_t *r);
 
@@ -34,26 +36,28 @@ ngx_http_atoll_watch_answer(ngx_http_atoll_plan_t *plan)
             return NGX_OK;
         }
 
+        plan->conf = u->conf;
+        plan->process_header = u->process_header;
+        plan->reinit_request = u->reinit_request;
+
+        u->process_header = ngx_http_atoll_process_header;
+        u->reinit_request = ngx_http_atoll_reinit_request;
+    }
+
+    if (ngx_http_atoll_set_limits(plan) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (plan->kind == NGX_HTTP_ATOLL_FILL) {
+
         conf = ngx_palloc(plan->request->pool, sizeof(ngx_http_upstream_conf_t));
         if (conf == NULL) {
             return NGX_ERROR;
         }
 
         *conf = *u->conf;
-
-        plan->conf = u->conf;
-        plan->process_header = u->process_header;
-        plan->reinit_request = u->reinit_request;
-
+        ngx_http_atoll_limit_fill(plan, conf);
         u->conf = conf;
-        u->process_header = ngx_http_atoll_process_header;
-        u->reinit_request = ngx_http_atoll_reinit_request;
-    }
-
-    ngx_http_atoll_set_limits(plan);
-
-    if (plan->kind == NGX_HTTP_ATOLL_FILL) {
-        ngx_http_atoll_limit_fill(plan, u->conf);
     }
 
     return NGX_OK;
@@ -61,15 +65,69 @@ ngx_http_atoll_watch_answer(ngx_http_atoll_plan_t *plan)
 
 
 /* Those of the location, for the tier that the request is in. */
-static void
+static ngx_int_t
 ngx_http_atoll_set_limits(ngx_http_atoll_plan_t *plan)
 {
-    ngx_http_upstream_conf_t  *conf = plan->request->upstream->conf;
+    ngx_http_upstream_conf_t  *conf = plan->conf;
 
-    conf->connect_timeout = plan->conf->connect_timeout;
-    conf->next_upstream = plan->conf->next_upstream;
-    conf->read_timeout = plan->conf->read_timeout
-                         + NGX_HTTP_ATOLL_READ_MARGIN * (plan->route->origin - ngx_min(plan->tier, plan->route->origin));
+    if (plan->tier < plan->route->origin) {
+
+        conf = ngx_http_atoll_limits(plan, plan->route->origin - plan->tier);
+        if (conf == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    plan->request->upstream->conf = conf;
+
+    return NGX_OK;
+}
+
+
+/*
+ * The upstream settings of the request's location, with time for so many tiers behind the one that is asked. They depend on nothing else, so
+ * a worker makes them once.
+ */
+static ngx_http_upstream_conf_t *
+ngx_http_atoll_limits(ngx_http_atoll_plan_t *plan, ngx_uint_t behind)
+{
+    ngx_http_request_t          *r = plan->request;
+    ngx_http_atoll_loc_conf_t   *alcf;
+    ngx_http_atoll_main_conf_t  *amcf;
+
+    alcf = ngx_http_get_module_loc_conf(r, ngx_http_atoll_module);
+
+    if (alcf->limits_of == NULL) {
+        alcf->limits_of = plan->conf;
+    }
+
+    if (alcf->limits_of != plan->conf) {
+        /* another protocol than before in one location */
+        return ngx_http_atoll_make_limits(r->pool, plan->conf, behind);
+    }
+
+    if (alcf->limits[behind - 1] == NULL) {
+        amcf = ngx_http_get_module_main_conf(r, ngx_http_atoll_module);
+        alcf->limits[behind - 1] = ngx_http_atoll_make_limits(amcf->pool, plan->conf, behind);
+    }
+
+    return alcf->limits[behind - 1];
+}
+
+
+static ngx_http_upstream_conf_t *
+ngx_http_atoll_make_limits(ngx_pool_t *pool, ngx_http_upstream_conf_t *of, ngx_uint_t behind)
+{
+    ngx_http_upstream_conf_t  *conf;
+
+    conf = ngx_palloc(pool, sizeof(ngx_http_upstream_conf_t));
+
+    if (conf) {
+        *conf = *of;
+        conf->read_timeout += NGX_HTTP_ATOLL_READ_MARGIN * behind;
+    }
+
+    return conf;
 }
 
 
@@ -115,12 +173,10 @@ ngx_http_atoll_is_hit(ngx_str_t *status)
 
 /* Whether the node that answered was told so itself, has it stored, or asked an origin in vain. */
 static ngx_uint_t
-ngx_http_atoll_is_passed_on(ngx_http_upstream_t *u)
+ngx_http_atoll_is_passed_on(ngx_str_t *status)
 {
-    ngx_str_t  status = ngx_http_atoll_own_status(u);
-
-    return ngx_http_atoll_is_hit(&status) || ngx_http_atoll_has(&status, "; fwd-status=")
-           || ngx_http_atoll_has(&status, NGX_HTTP_ATOLL_NO_ANSWER);
+    return ngx_http_atoll_is_hit(status) || ngx_http_atoll_has(status, "; fwd-status=")
+           || ngx_http_atoll_has(status, NGX_HTTP_ATOLL_NO_ANSWER);
 }
 
 
@@ -138,6 +194,7 @@ ngx_http_atoll_process_header(ngx_http_request_t *r)
 {
     ngx_int_t               rc;
     ngx_str_t               status;
+    ngx_uint_t              failed, fill;
     ngx_http_upstream_t    *u = r->upstream;
     ngx_http_atoll_plan_t  *plan = u->peer.data;
 
@@ -149,38 +206,39 @@ ngx_http_atoll_process_header(ngx_http_request_t *r)
         u->process_header = ngx_http_atoll_process_header;
     }
 
-    if (rc == NGX_OK && plan->kind == NGX_HTTP_ATOLL_FILL) {
+    failed = (u->headers_in.status_n >= NGX_HTTP_BAD_REQUEST && plan->tier < plan->route->origin);
+    fill = (plan->kind == NGX_HTTP_ATOLL_FILL);
 
-        status = ngx_http_atoll_own_status(u);
-        plan->lacking = u->headers_in.status_n == NGX_HTTP_NOT_FOUND && !ngx_http_atoll_is_passed_on(u);
-        ngx_http_atoll_count_fill(plan, !plan->lacking && (status.len == 0 || ngx_http_atoll_is_hit(&status)));
+    if (rc != NGX_OK || r->cached || !(failed || fill)) {
+        return rc;
+    }
 
+    status = ngx_http_atoll_own_status(u);
+
+    if (fill) {
+        plan->lacking = u->headers_in.status_n == NGX_HTTP_NOT_FOUND && !ngx_http_atoll_is_passed_on(&status);
         plan->aged = ngx_http_atoll_has(&status, "; ttl=-");
+        ngx_http_atoll_count_fill(plan, !plan->lacking && (status.len == 0 || ngx_http_atoll_is_hit(&status)));
 
         if (plan->lacking && ngx_http_atoll_is_read(u)) {
             /* nginx keeps a connection only behind an answer that it passes on */
             u->keepalive = 1;
         }
-
-        if (u->headers_in.status_n < NGX_HTTP_BAD_REQUEST) {
-            /* the body may take its time */
-            ngx_http_atoll_set_limits(plan);
-        }
     }
 
-    if (rc != NGX_OK || r->cached || plan->tier >= plan->route->origin || u->headers_in.status_n < NGX_HTTP_BAD_REQUEST) {
-        return rc;
-    }
+    if (!failed) {
+        /* the body may take its time */
+        (void) ngx_http_atoll_set_limits(plan);
 
-    if (ngx_http_atoll_is_passed_on(u)) {
-        ngx_http_atoll_set_limits(plan);
+    } else if (ngx_http_atoll_is_passed_on(&status)) {
+        (void) ngx_http_atoll_set_limits(plan);
         u->peer.tries = 1;
 
     } else {
         plan->own_tries = 0;
     }
 
-    return rc;
+    return NGX_OK;
 }
 
 

@@ -50,6 +50,12 @@ ngx_http_atoll_init_upstream(ngx_conf_t *cf, ngx_http_upstream_srv_conf_t *us)
     }
 
     *ascfp = ascf;
+    ascfp = amcf->upstreams.elts;
+
+    do {
+        ascf->key_id++;
+    } while (ascfp[ascf->key_id - 1]->key.value.len != ascf->key.value.len
+             || ngx_memcmp(ascfp[ascf->key_id - 1]->key.value.data, ascf->key.value.data, ascf->key.value.len) != 0);
 
     return NGX_OK;
 }
@@ -111,10 +117,34 @@ ngx_http_atoll_get_ctx(ngx_http_request_t *r)
 }
 
 
+ngx_int_t
+ngx_http_atoll_find_key(ngx_http_request_t *r, ngx_http_atoll_plan_t *plan, ngx_http_atoll_srv_conf_t *ascf,
+    ngx_http_atoll_key_t *key)
+{
+    if (plan && plan->key.id == ascf->key_id) {
+        *key = plan->key;
+        return NGX_OK;
+    }
+
+    if (ngx_http_complex_value(r, &ascf->key, &key->text) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    key->id = ascf->key_id;
+    key->hash = ngx_crc32_long(key->text.data, key->text.len);
+
+    if (plan) {
+        plan->key = *key;
+    }
+
+    return NGX_OK;
+}
+
+
 static ngx_int_t
 ngx_http_atoll_init_peer(ngx_http_request_t *r, ngx_http_upstream_srv_conf_t *us)
 {
-    ngx_str_t                   key;
+    ngx_http_atoll_key_t        key;
     ngx_http_upstream_t        *u;
     ngx_http_atoll_ctx_t       *ctx;
     ngx_http_atoll_request_t   *ar;
@@ -127,28 +157,25 @@ ngx_http_atoll_init_peer(ngx_http_request_t *r, ngx_http_upstream_srv_conf_t *us
         return NGX_ERROR;
     }
 
-    if (ngx_http_complex_value(r, &ascf->key, &key) != NGX_OK) {
+    ctx = ngx_http_atoll_get_ctx(r);
+
+    if (ctx == NULL || ngx_http_atoll_find_key(r, ctx->plan, ascf, &key) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, r->connection->log, 0, "atoll key:\"%V\"", &key);
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, r->connection->log, 0, "atoll key:\"%V\"", &key.text);
 
     ar->conf = ascf;
     ar->request = r;
     ar->fallback = 0;
     ar->previous = NULL;
 
-    atoll_walk_init(&ar->walk, ngx_crc32_long(key.data, key.len), key.len != 0);
+    atoll_walk_init(&ar->walk, key.hash, key.text.len != 0);
 
     ar->walk.allocate = ngx_http_atoll_request_alloc;
     ar->walk.data = r->pool;
 
     u = r->upstream;
-
-    ctx = ngx_http_atoll_get_ctx(r);
-    if (ctx == NULL) {
-        return NGX_ERROR;
-    }
 
     ctx->request = ar;
 

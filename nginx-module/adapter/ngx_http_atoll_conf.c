@@ -132,6 +132,7 @@ ngx_http_atoll_create_main_conf(ngx_conf_t *cf)
         return NULL;
     }
 
+    amcf->pool = cf->pool;
     amcf->zone_size = NGX_CONF_UNSET_SIZE;
     amcf->java_timeout = NGX_CONF_UNSET_MSEC;
     amcf->purge_wait = NGX_CONF_UNSET_MSEC;

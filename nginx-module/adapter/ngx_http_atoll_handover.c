@@ -74,8 +74,7 @@ ngx_http_atoll_find_previous(ngx_http_atoll_plan_t *plan)
 static ngx_uint_t
 ngx_http_atoll_is_worth_it(ngx_http_atoll_srv_conf_t *self)
 {
-    return !self->balancer.handover_blind || self->fill_credit > 0
-           || ++self->fill_skipped % NGX_HTTP_ATOLL_FILL_WORTH == 0;
+    return self->fill_credit > 0 || ++self->fill_skipped % NGX_HTTP_ATOLL_FILL_WORTH == 0;
 }
 
 #endif
@@ -89,8 +88,10 @@ void
 ngx_http_atoll_consider_fill(ngx_http_atoll_plan_t *plan)
 {
 #if (NGX_HTTP_CACHE)
+    int                   reason;
     ngx_http_request_t   *r = plan->request;
     ngx_http_upstream_t  *u = r->upstream;
+    atoll_balancer_t     *balancer;
 
     if (plan->role != NGX_HTTP_ATOLL_OWNER || plan->named || u->cache_status != NGX_HTTP_CACHE_MISS
         || !(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD)) || plan->self->balancer.zone == NULL)
@@ -98,7 +99,16 @@ ngx_http_atoll_consider_fill(ngx_http_atoll_plan_t *plan)
         return;
     }
 
-    if (ngx_http_atoll_find_previous(plan) && ngx_http_atoll_is_worth_it(plan->self)) {
+    balancer = &plan->self->balancer;
+    reason = atoll_handover_reason(balancer, plan->owner, ngx_current_msec, plan->received_kind == NGX_HTTP_ATOLL_RETURNED);
+
+    if (reason == ATOLL_HANDOVER_NONE || (reason == ATOLL_HANDOVER_BLIND && !ngx_http_atoll_is_worth_it(plan->self))) {
+        return;
+    }
+
+    if (ngx_http_atoll_find_previous(plan)
+        && (reason == ATOLL_HANDOVER_BLIND || !balancer->handover_blind || ngx_http_atoll_is_worth_it(plan->self)))
+    {
         plan->kind = NGX_HTTP_ATOLL_FILL;
         plan->tier = plan->self_tier;
     }

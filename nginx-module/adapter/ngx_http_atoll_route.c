@@ -350,23 +350,32 @@ ngx_http_atoll_is_this_node(ngx_http_atoll_plan_t *plan, const atoll_peer_t *pee
 static ngx_uint_t
 ngx_http_atoll_is_owner(ngx_http_atoll_plan_t *plan)
 {
-    ngx_str_t            key;
-    const atoll_peer_t  *peer;
+    const atoll_peer_t    *peer;
+    ngx_http_atoll_key_t   key;
 
     if (plan->self_tier == NGX_HTTP_ATOLL_NO_TIER) {
         return 0;
     }
 
-    if (plan->self->balancer.zone == NULL || ngx_http_complex_value(plan->request, &plan->self->key, &key) != NGX_OK) {
+    if (plan->self->balancer.zone == NULL || ngx_http_atoll_find_key(plan->request, plan, plan->self, &key) != NGX_OK) {
         return 1;
     }
 
-    plan->hash = ngx_crc32_long(key.data, key.len);
+    plan->hash = key.hash;
 
-    peer = atoll_owner(&plan->self->balancer, plan->hash, ngx_current_msec, 1);
+    peer = atoll_undisputed_owner(&plan->self->balancer, key.hash, ngx_current_msec);
 
-    if (peer == NULL || ngx_http_atoll_is_this_node(plan, peer)) {
+    if (peer && ngx_http_atoll_is_this_node(plan, peer)) {
+        plan->owner = peer;
         return 1;
+    }
+
+    if (peer == NULL) {
+        peer = atoll_owner(&plan->self->balancer, key.hash, ngx_current_msec, 1);
+
+        if (peer == NULL || ngx_http_atoll_is_this_node(plan, peer)) {
+            return 1;
+        }
     }
 
     if (atoll_has_returned(&plan->self->balancer, peer, ngx_current_msec)) {
@@ -391,7 +400,7 @@ ngx_http_atoll_make_plan(ngx_http_atoll_plan_t *plan)
 
     owner = ngx_http_atoll_is_owner(plan);
 
-    ngx_http_atoll_read_step(plan);
+    ngx_http_atoll_read_headers(plan);
 
     if (plan->received != NGX_HTTP_ATOLL_NO_TIER) {
         plan->role = plan->received_kind == NGX_HTTP_ATOLL_FILL ? NGX_HTTP_ATOLL_PREVIOUS
@@ -420,7 +429,7 @@ ngx_http_atoll_make_plan(ngx_http_atoll_plan_t *plan)
     if (plan->received == NGX_HTTP_ATOLL_NO_TIER) {
 
         /* the climb keeps nodes from a loop; this one leads through something that hands no step on */
-        plan->named = ngx_http_atoll_count_loops(r);
+        plan->named = plan->loops ? ngx_http_atoll_count_loops(r) : 0;
 
         if (plan->named) {
             plan->tier = ngx_max(plan->tier, route->origin);
@@ -436,12 +445,9 @@ ngx_http_atoll_plan(ngx_http_request_t *r)
     ngx_http_atoll_plan_t   *plan;
     ngx_http_atoll_route_t  *route;
 
-    ctx = ngx_http_atoll_get_ctx(r);
-    if (ctx == NULL) {
-        return NULL;
-    }
+    ctx = ngx_http_get_module_ctx(r, ngx_http_atoll_module);
 
-    if (ctx->plan) {
+    if (ctx && ctx->plan) {
         return ctx->plan;
     }
 
@@ -450,9 +456,15 @@ ngx_http_atoll_plan(ngx_http_request_t *r)
         return NULL;
     }
 
-    plan = ngx_pcalloc(r->pool, sizeof(ngx_http_atoll_plan_t));
+    /* with the context behind it, if there is none */
+    plan = ngx_pcalloc(r->pool, sizeof(ngx_http_atoll_plan_t) + (ctx ? 0 : sizeof(ngx_http_atoll_ctx_t)));
     if (plan == NULL) {
         return NULL;
+    }
+
+    if (ctx == NULL) {
+        ctx = (ngx_http_atoll_ctx_t *) (plan + 1);
+        ngx_http_set_ctx(r, ctx, ngx_http_atoll_module);
     }
 
     plan->route = route;

@@ -4,7 +4,6 @@
 
 #include "ngx_http_atoll.h"
 
-#define NGX_HTTP_ATOLL_TIERS      8
 #define NGX_HTTP_ATOLL_NO_TIER    NGX_HTTP_ATOLL_TIERS
 
 /* "T.own.SSSSSSSS.MMMM…": tier, kind, seconds, code, all of fixed width */
@@ -67,6 +66,9 @@ struct ngx_http_atoll_plan_s {
     ngx_uint_t                      self_tier;   /* of this node; NO_TIER: in none */
     ngx_http_atoll_srv_conf_t      *self;        /* the upstream of that tier */
     uint32_t                        hash;        /* of the request's key there */
+    const atoll_peer_t             *owner;       /* this node there, when it owns the key undisputed; else NULL */
+    ngx_http_atoll_key_t            key;         /* worked out last */
+    ngx_uint_t                      loops;       /* headers CDN-Loop of the request */
     ngx_uint_t                      hot;         /* 1: that key is hot there */
     ngx_uint_t                      named;       /* times that CDN-Loop names this node, of a request without a step */
     ngx_http_upstream_conf_t       *conf;        /* of the location; NULL: no node was asked, and the request has it */
@@ -115,7 +117,7 @@ void ngx_http_atoll_limit_fill(ngx_http_atoll_plan_t *plan, ngx_http_upstream_co
 
 /* ngx_http_atoll_step.c */
 char *ngx_http_atoll_secret(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
-void ngx_http_atoll_read_step(ngx_http_atoll_plan_t *plan);
+void ngx_http_atoll_read_headers(ngx_http_atoll_plan_t *plan);
 ngx_int_t ngx_http_atoll_write_step(ngx_http_atoll_plan_t *plan, u_char step[NGX_HTTP_ATOLL_STEP_LEN]);
 ngx_int_t ngx_http_atoll_rewrite_step(ngx_http_atoll_plan_t *plan);
 ngx_uint_t ngx_http_atoll_count_loops(ngx_http_request_t *r);

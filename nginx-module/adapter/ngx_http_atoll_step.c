@@ -83,6 +83,14 @@ ngx_http_atoll_secret(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
+static ngx_inline ngx_uint_t
+ngx_http_atoll_is_header(ngx_table_elt_t *header, const char *name, size_t len)
+{
+    return header->key.len == len && (header->key.data[0] | 0x20) == (name[0] | 0x20)
+           && ngx_strncasecmp(header->key.data, (u_char *) name, len) == 0;
+}
+
+
 /* The next header of that name from *part, *i on, which are moved behind it; NULL after the last. */
 ngx_table_elt_t *
 ngx_http_atoll_next_header(ngx_list_part_t **part, ngx_uint_t *i, const char *name, size_t len)
@@ -95,7 +103,7 @@ ngx_http_atoll_next_header(ngx_list_part_t **part, ngx_uint_t *i, const char *na
 
         for ( /* void */ ; *i < (*part)->nelts; (*i)++) {
 
-            if (header[*i].key.len == len && ngx_strncasecmp(header[*i].key.data, (u_char *) name, len) == 0) {
+            if (ngx_http_atoll_is_header(&header[*i], name, len)) {
                 return &header[(*i)++];
             }
         }
@@ -225,18 +233,32 @@ ngx_http_atoll_believe(ngx_http_atoll_plan_t *plan, ngx_str_t *step)
 }
 
 
-/* Which step the request came with: the highest that is believed; NGX_HTTP_ATOLL_NO_TIER: from outside. */
+/*
+ * Which step the request came with, the highest that is believed, or NGX_HTTP_ATOLL_NO_TIER: from outside. And how many headers
+ * CDN-Loop it has. One look at the headers.
+ */
 void
-ngx_http_atoll_read_step(ngx_http_atoll_plan_t *plan)
+ngx_http_atoll_read_headers(ngx_http_atoll_plan_t *plan)
 {
-    ngx_uint_t           i = 0;
-    ngx_list_part_t     *part = &plan->request->headers_in.headers.part;
-    ngx_table_elt_t     *header;
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *header;
 
     plan->received = NGX_HTTP_ATOLL_NO_TIER;
 
-    while ((header = ngx_http_atoll_next_header(&part, &i, "Atoll-Step", sizeof("Atoll-Step") - 1)) != NULL) {
-        ngx_http_atoll_believe(plan, &header->value);
+    for (part = &plan->request->headers_in.headers.part; part; part = part->next) {
+
+        header = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+
+            if (ngx_http_atoll_is_header(&header[i], "Atoll-Step", sizeof("Atoll-Step") - 1)) {
+                ngx_http_atoll_believe(plan, &header[i].value);
+
+            } else if (ngx_http_atoll_is_header(&header[i], "CDN-Loop", sizeof("CDN-Loop") - 1)) {
+                plan->loops++;
+            }
+        }
     }
 }
 
@@ -246,8 +268,8 @@ static ngx_int_t
 ngx_http_atoll_mac(ngx_http_atoll_plan_t *plan, ngx_uint_t tier, u_char *step, u_char mac[NGX_HTTP_ATOLL_MAC_LEN])
 {
     u_char                       head[ATOLL_SIPHASH_HEAD], code[ATOLL_SIPHASH_BYTES];
-    ngx_str_t                    key;
     ngx_http_request_t          *r = plan->request;
+    ngx_http_atoll_key_t         key;
     ngx_http_atoll_tier_t       *t = &plan->route->tiers[tier];
     ngx_http_atoll_main_conf_t  *amcf;
 
@@ -263,14 +285,14 @@ ngx_http_atoll_mac(ngx_http_atoll_plan_t *plan, ngx_uint_t tier, u_char *step, u
         t++;
     }
 
-    if (ngx_http_complex_value(r, &t->atoll->key, &key) != NGX_OK) {
+    if (ngx_http_atoll_find_key(r, plan, t->atoll, &key) != NGX_OK) {
         return NGX_ERROR;
     }
 
     ngx_memcpy(head, step, NGX_HTTP_ATOLL_SIGNED_LEN);
     head[NGX_HTTP_ATOLL_SIGNED_LEN] = '\0';
 
-    atoll_siphash(amcf->secret_key, head, key.data, key.len, code);
+    atoll_siphash(amcf->secret_key, head, key.text.data, key.text.len, code);
 
     ngx_hex_dump(mac, code, ATOLL_SIPHASH_BYTES);
 
@@ -278,27 +300,43 @@ ngx_http_atoll_mac(ngx_http_atoll_plan_t *plan, ngx_uint_t tier, u_char *step, u
 }
 
 
-/* The step to plan->tier, which is before the origin. */
-ngx_int_t
-ngx_http_atoll_write_step(ngx_http_atoll_plan_t *plan, u_char step[NGX_HTTP_ATOLL_STEP_LEN])
+/* nginx's clock as 8 hexadecimal digits: written once a second. */
+static u_char *
+ngx_http_atoll_clock(void)
 {
-    u_char      *p = step;
-    uint32_t     now = (uint32_t) ngx_time();
+    static time_t  written;
+    static u_char  digits[8];
+
+    u_char      *p;
+    time_t       now = ngx_time();
     ngx_uint_t   shift;
 
     static const u_char  hex[] = "0123456789abcdef";
 
-    *p++ = (u_char) ('0' + plan->tier);
-    *p++ = '.';
-    p = ngx_cpymem(p, ngx_http_atoll_kinds[plan->kind], 3);
-    *p++ = '.';
+    if (now != written) {
 
-    for (shift = 32; shift > 0; /* void */ ) {
-        shift -= 4;
-        *p++ = hex[(now >> shift) & 0xf];
+        for (p = digits, shift = 32; shift > 0; /* void */ ) {
+            shift -= 4;
+            *p++ = hex[((uint32_t) now >> shift) & 0xf];
+        }
+
+        written = now;
     }
 
-    *p = '.';
+    return digits;
+}
+
+
+/* The step to plan->tier, which is before the origin. */
+ngx_int_t
+ngx_http_atoll_write_step(ngx_http_atoll_plan_t *plan, u_char step[NGX_HTTP_ATOLL_STEP_LEN])
+{
+    step[0] = (u_char) ('0' + plan->tier);
+    step[1] = '.';
+    ngx_memcpy(step + 2, ngx_http_atoll_kinds[plan->kind], 3);
+    step[5] = '.';
+    ngx_memcpy(step + 6, ngx_http_atoll_clock(), 8);
+    step[14] = '.';
 
     return ngx_http_atoll_mac(plan, plan->tier, step, step + NGX_HTTP_ATOLL_SIGNED_LEN);
 }

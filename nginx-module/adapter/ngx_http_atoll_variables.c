@@ -322,9 +322,16 @@ ngx_http_atoll_cdn_loop_variable(ngx_http_request_t *r, ngx_http_variable_value_
     ngx_uint_t                   i;
     ngx_list_part_t             *part;
     ngx_table_elt_t             *header;
+    ngx_http_atoll_ctx_t        *ctx;
     ngx_http_atoll_main_conf_t  *amcf;
 
     amcf = ngx_http_get_module_main_conf(r, ngx_http_atoll_module);
+    ctx = ngx_http_get_module_ctx(r, ngx_http_atoll_module);
+
+    if (ctx && ctx->plan && ctx->plan->loops == 0) {
+        ngx_http_atoll_set_value(v, amcf->cdn_id.data, amcf->cdn_id.len);
+        return NGX_OK;
+    }
 
     len = amcf->cdn_id.len;
 
@@ -355,20 +362,42 @@ ngx_http_atoll_cdn_loop_variable(ngx_http_request_t *r, ngx_http_variable_value_
 }
 
 
+/* What Cache-Status says of a hit here, made once by a worker. */
+static ngx_int_t
+ngx_http_atoll_make_status(ngx_http_atoll_main_conf_t *amcf)
+{
+    u_char  *p;
+
+    p = ngx_pnalloc(amcf->pool, amcf->node.len + sizeof("\"\"; hit") - 1);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    amcf->status_hit.data = p;
+    amcf->status_hit.len = ngx_sprintf(p, "\"%V\"; hit", &amcf->node) - p;
+
+    return NGX_OK;
+}
+
+
 /* What the next tier said, when it was asked now, and this cache behind it. */
 static ngx_int_t
 ngx_http_atoll_cache_status_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data)
 {
     u_char                      *p;
     ngx_str_t                    above;
-    ngx_uint_t                   i, n, hit, forwarded;
+    ngx_uint_t                   i, n, hit, status;
     ngx_list_part_t             *part;
     ngx_table_elt_t             *header;
     ngx_http_upstream_t         *u = r->upstream;
+    ngx_http_atoll_ctx_t        *ctx;
     ngx_http_atoll_plan_t       *plan;
     ngx_http_atoll_main_conf_t  *amcf;
 
-    static const char *const  reasons[] = { "bypass", "miss", "bypass", "stale", "stale", "stale", "stale", "miss", "miss" };
+    static const ngx_str_t  reasons[] = {
+        ngx_string("fwd=bypass"), ngx_string("fwd=miss"), ngx_string("fwd=bypass"), ngx_string("fwd=stale"), ngx_string("fwd=stale"),
+        ngx_string("fwd=stale"), ngx_string("fwd=stale"), ngx_string("fwd=miss"), ngx_string("fwd=miss")
+    };
 
     if (u == NULL) {
         v->not_found = 1;
@@ -377,7 +406,10 @@ ngx_http_atoll_cache_status_variable(ngx_http_request_t *r, ngx_http_variable_va
 
     amcf = ngx_http_get_module_main_conf(r, ngx_http_atoll_module);
 
-    ngx_str_null(&above);
+    if (amcf->status_hit.len == 0 && ngx_http_atoll_make_status(amcf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     hit = 0;
     i = 0;
 
@@ -385,11 +417,35 @@ ngx_http_atoll_cache_status_variable(ngx_http_request_t *r, ngx_http_variable_va
     i = ngx_min(u->cache_status, 8);
     hit = (u->cache_status == NGX_HTTP_CACHE_HIT || u->cache_status == NGX_HTTP_CACHE_STALE
            || u->cache_status == NGX_HTTP_CACHE_UPDATING);
+
+    if (hit && u->cache_status != NGX_HTTP_CACHE_HIT && r->cache) {
+
+        plan = ngx_http_atoll_plan(r);
+
+        if (plan && plan->role == NGX_HTTP_ATOLL_PREVIOUS) {
+
+            /* too old, which the owner has to know */
+            p = ngx_pnalloc(r->pool, amcf->status_hit.len + sizeof("; ttl=") + NGX_TIME_T_LEN);
+            if (p == NULL) {
+                return NGX_ERROR;
+            }
+
+            ngx_http_atoll_set_value(v, p, ngx_sprintf(p, "%V; ttl=%T", &amcf->status_hit,
+                                                       ngx_min(r->cache->valid_sec - ngx_time(), -1)) - p);
+            return NGX_OK;
+        }
+    }
 #endif
 
-    forwarded = !hit && u->state && u->state->status;
+    if (hit) {
+        ngx_http_atoll_set_value(v, amcf->status_hit.data, amcf->status_hit.len);
+        return NGX_OK;
+    }
 
-    if (forwarded) {
+    ngx_str_null(&above);
+    status = u->state ? u->state->status : 0;
+
+    if (status) {
 
         for (part = &u->headers_in.headers.part, n = 0;
              (header = ngx_http_atoll_next_header(&part, &n, "Cache-Status", sizeof("Cache-Status") - 1)) != NULL; /* void */ )
@@ -398,7 +454,7 @@ ngx_http_atoll_cache_status_variable(ngx_http_request_t *r, ngx_http_variable_va
         }
     }
 
-    p = ngx_pnalloc(r->pool, above.len + amcf->node.len + sizeof(", \"\"; fwd=bypass; ttl=" NGX_HTTP_ATOLL_NO_ANSWER) + NGX_TIME_T_LEN);
+    p = ngx_pnalloc(r->pool, above.len + amcf->status_hit.len + sizeof(", fwd=bypass" NGX_HTTP_ATOLL_NO_ANSWER));
     if (p == NULL) {
         return NGX_ERROR;
     }
@@ -411,25 +467,23 @@ ngx_http_atoll_cache_status_variable(ngx_http_request_t *r, ngx_http_variable_va
         *p++ = ' ';
     }
 
-    p = ngx_sprintf(p, "\"%V\"; ", &amcf->node);
+    p = ngx_cpymem(p, amcf->status_hit.data, amcf->status_hit.len - (sizeof("hit") - 1));
+    p = ngx_cpymem(p, reasons[i].data, reasons[i].len);
 
-    plan = ngx_http_atoll_plan(r);
-
-    if (forwarded && u->headers_in.status_n) {
-        p = ngx_sprintf(p, "fwd=%s; fwd-status=%03ui", reasons[i], u->state->status % 1000);
+    if (status && u->headers_in.status_n) {
+        p = ngx_cpymem(p, "; fwd-status=", sizeof("; fwd-status=") - 1);
+        *p++ = (u_char) ('0' + status / 100 % 10);
+        *p++ = (u_char) ('0' + status / 10 % 10);
+        *p++ = (u_char) ('0' + status % 10);
 
     } else {
         /* nobody answered, or nobody was asked */
-        p = hit ? ngx_cpymem(p, "hit", 3)
-                : ngx_sprintf(p, "fwd=%s%s", reasons[i], plan && plan->unanswered ? NGX_HTTP_ATOLL_NO_ANSWER : "");
-    }
+        ctx = ngx_http_get_module_ctx(r, ngx_http_atoll_module);
 
-#if (NGX_HTTP_CACHE)
-    if (hit && u->cache_status != NGX_HTTP_CACHE_HIT && r->cache && plan && plan->role == NGX_HTTP_ATOLL_PREVIOUS) {
-        /* too old, which the owner has to know */
-        p = ngx_sprintf(p, "; ttl=%T", ngx_min(r->cache->valid_sec - ngx_time(), -1));
+        if (ctx && ctx->plan && ctx->plan->unanswered) {
+            p = ngx_cpymem(p, NGX_HTTP_ATOLL_NO_ANSWER, sizeof(NGX_HTTP_ATOLL_NO_ANSWER) - 1);
+        }
     }
-#endif
 
     ngx_http_atoll_set_value(v, v->data, p - v->data);
 

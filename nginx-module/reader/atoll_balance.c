@@ -24,7 +24,8 @@ static atoll_peer_t *peer_make(atoll_balancer_t *balancer, uint32_t slot, uint64
 static void balancer_limits(atoll_peer_t *const *peers, const atoll_table_t *table);
 static void peer_limits(atoll_peer_t *peer, const atoll_table_peer_record_t *record);
 static atoll_peer_t *hot_choice(atoll_balancer_t *balancer, atoll_walk_t *walk, uint64_t now);
-static atoll_peer_t *first_choice(const atoll_balancer_t *balancer, uint32_t hash, uint64_t now, uint32_t *point);
+static inline atoll_peer_t *first_choice(const atoll_balancer_t *balancer, uint32_t hash, uint64_t now, uint32_t *point);
+static const atoll_peer_t *owner_by_search(atoll_balancer_t *balancer, uint32_t hash, uint64_t now, int unguarded) RARELY;
 static int pick_by_search(atoll_balancer_t *balancer, atoll_walk_t *walk, uint64_t now) RARELY;
 static void give_first(const atoll_balancer_t *balancer, atoll_walk_t *walk, atoll_peer_t *peer);
 static void give(atoll_balancer_t *balancer, atoll_walk_t *walk, atoll_peer_t *peer);
@@ -134,6 +135,7 @@ balancer_take(atoll_balancer_t *balancer, const atoll_table_t *table)
     balancer->handover_ms = atoll_read32(&record->handover_ms);
     balancer->guard_checked_ms = 0;
     balancer->bound_checked_ms = 0;
+    balancer->alone_ms = 0;
     balancer->usable = 1;
 
     return 1;
@@ -408,6 +410,10 @@ atoll_pick(atoll_balancer_t *balancer, atoll_walk_t *walk, uint64_t now_ms)
             peer = balancer->bound_percent == 0 ? first_choice(balancer, walk->hash, now_ms, &walk->point) : NULL;
 
             if (peer != NULL && atoll_table_is_current(&balancer->table)) {
+                if (peer->effective_weight < peer->weight) {
+                    peer->effective_weight++;
+                }
+
                 give_first(balancer, walk, peer);
 
                 if (balancer->hot != NULL) {
@@ -481,10 +487,6 @@ first_choice(const atoll_balancer_t *balancer, uint32_t hash, uint64_t now, uint
         || atoll_relaxed(state->fails) != 0)
     {
         return NULL;
-    }
-
-    if (peer->effective_weight < peer->weight) {
-        peer->effective_weight++;
     }
 
     return peer;
@@ -774,6 +776,31 @@ peer_succeeded(const atoll_balancer_t *balancer, const atoll_peer_t *peer, atoll
 
 const atoll_peer_t *
 atoll_owner(atoll_balancer_t *balancer, uint32_t hash, uint64_t now_ms, int unguarded)
+{
+    const atoll_peer_t *peer = atoll_undisputed_owner(balancer, hash, now_ms);
+
+    return peer != NULL ? peer : owner_by_search(balancer, hash, now_ms, unguarded);
+}
+
+
+const atoll_peer_t *
+atoll_undisputed_owner(atoll_balancer_t *balancer, uint32_t hash, uint64_t now_ms)
+{
+    uint32_t             point;
+    const atoll_peer_t  *peer;
+
+    if (!atoll_balancer_refresh(balancer)) {
+        return NULL;
+    }
+
+    peer = first_choice(balancer, hash, now_ms, &point);
+
+    return peer != NULL && atoll_table_is_current(&balancer->table) ? peer : NULL;
+}
+
+
+static const atoll_peer_t *
+owner_by_search(atoll_balancer_t *balancer, uint32_t hash, uint64_t now_ms, int unguarded)
 {
     atoll_walk_t         walk;
     atoll_search_t       search;

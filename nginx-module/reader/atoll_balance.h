@@ -71,6 +71,7 @@ typedef struct {
     uint32_t             panic_percent;
     uint32_t             handover_ms;
     int                  handover_blind; /* see atoll_previous_owner */
+    uint64_t             alone_ms;       /* when no other peer could be asked for a handover; 0: not for this table */
     int                  guard;          /* mass failure: only admin, down and max_conns count */
     uint64_t             guard_checked_ms; /* when the guard was last worked out; 0: not for this table */
     uint32_t             replicas;       /* peers of a hot key at most */
@@ -157,5 +158,11 @@ void atoll_walk_again(atoll_walk_t *walk);
  * bound says. NULL for none.
  */
 const atoll_peer_t *atoll_owner(atoll_balancer_t *balancer, uint32_t hash, uint64_t now_ms, int unguarded);
+
+/*
+ * The same, where it is the owner by the ring itself, the only address of its name, and no word says anything against it; else NULL. As
+ * cheap as a lookup.
+ */
+const atoll_peer_t *atoll_undisputed_owner(atoll_balancer_t *balancer, uint32_t hash, uint64_t now_ms);
 
 #endif

@@ -7,6 +7,9 @@
 /* Looked at for one answer, over both rings. */
 #define POINTS  32
 
+/* How long it holds that nobody else can be asked, milliseconds. */
+#define ALONE_MS  50
+
 #define NO_GROUP  UINT32_MAX
 
 /* One question. */
@@ -34,6 +37,8 @@ static const atoll_peer_t *present_ring_owner(handover_t *handover);
 static const atoll_peer_t *next_along(handover_t *handover, handover_step_t *step);
 static uint64_t started_ms(const handover_t *handover);
 static int has_changed(const handover_t *handover, const handover_step_t *step);
+static int has_peer_changed(const handover_t *handover, const atoll_peer_t *peer);
+static int is_alone(const handover_t *handover);
 static handover_step_t first_step(const handover_t *handover, unsigned ring);
 static int next_group(handover_t *handover, handover_step_t *step);
 static int is_down(const handover_t *handover, const handover_step_t *step);
@@ -71,6 +76,34 @@ atoll_previous_owner(atoll_balancer_t *balancer, uint32_t hash, uint64_t now_ms,
     }
 
     return peer != NULL && atoll_table_is_current(&balancer->table) ? peer : NULL;
+}
+
+
+int
+atoll_handover_reason(atoll_balancer_t *balancer, const atoll_peer_t *owner, uint64_t now_ms, int returned)
+{
+    int         blind;
+    handover_t  handover = { .balancer = balancer, .now = now_ms };
+
+    if (!atoll_balancer_refresh(balancer) || balancer->handover_ms == 0) {
+        return ATOLL_HANDOVER_NONE;
+    }
+
+    if (owner == NULL || now_ms < balancer->table.handover_until_ms
+        || !atoll_peer_is_present(owner, &balancer->zone->states[owner->slot]))
+    {
+        return ATOLL_HANDOVER_LOOK;
+    }
+
+    blind = !returned && !has_peer_changed(&handover, owner);
+
+    if ((blind && !is_recent(&handover, started_ms(&handover)))
+        || (balancer->alone_ms != 0 && now_ms - balancer->alone_ms < ALONE_MS))
+    {
+        return ATOLL_HANDOVER_NONE;
+    }
+
+    return blind ? ATOLL_HANDOVER_BLIND : ATOLL_HANDOVER_LOOK;
 }
 
 
@@ -132,7 +165,30 @@ next_along(handover_t *handover, handover_step_t *step)
         peer = step->group != self ? whom_to_ask(handover, step, was_serving) : NULL;
     }
 
+    if (peer == NULL) {
+        handover->balancer->alone_ms = is_alone(handover) ? handover->now : 0;
+    }
+
     return peer;
+}
+
+
+/* Nobody in the primary ring can be asked, wherever on it the key lies. */
+static int
+is_alone(const handover_t *handover)
+{
+    const atoll_ring_t  *ring = &handover->balancer->table.ring[ATOLL_RING_PRIMARY];
+    const atoll_peer_t  *peer;
+
+    for (uint32_t i = ring->first_peer; i < ring->first_peer + ring->peer_count; i++) {
+        peer = handover->balancer->peers[i];
+
+        if (can_be_asked(handover, peer) && was_serving(handover, peer)) {
+            return 0;
+        }
+    }
+
+    return 1;
 }
 
 
@@ -147,19 +203,22 @@ started_ms(const handover_t *handover)
 static int
 has_changed(const handover_t *handover, const handover_step_t *step)
 {
-    const atoll_peer_t               *peer;
-    const atoll_peer_state_record_t  *state;
-
     for (uint32_t i = step->first; i < step->first + step->count; i++) {
-        peer = handover->balancer->peers[i];
-        state = &handover->balancer->zone->states[peer->slot];
-
-        if (is_recent(handover, atoll_relaxed(state->changed_ms)) && atoll_peer_is_present(peer, state)) {
+        if (has_peer_changed(handover, handover->balancer->peers[i])) {
             return 1;
         }
     }
 
     return 0;
+}
+
+
+static int
+has_peer_changed(const handover_t *handover, const atoll_peer_t *peer)
+{
+    const atoll_peer_state_record_t *state = &handover->balancer->zone->states[peer->slot];
+
+    return is_recent(handover, atoll_relaxed(state->changed_ms)) && atoll_peer_is_present(peer, state);
 }
 
 

@@ -32,6 +32,19 @@
 const atoll_peer_t *atoll_previous_owner(atoll_balancer_t *balancer, uint32_t hash, uint64_t now_ms, const char *self,
                                          size_t self_length, int returned, const atoll_peer_t *asked);
 
+enum {
+    ATOLL_HANDOVER_NONE = 0,
+    ATOLL_HANDOVER_BLIND,      /* only that nginx was started less than handover_ms ago */
+    ATOLL_HANDOVER_LOOK
+};
+
+/*
+ * Whether atoll_previous_owner may name anybody, without a look at the ring; to be asked first, since most keys of most nodes at most times
+ * have no previous owner. owner: this node's peer, where atoll_undisputed_owner names it for the key, else NULL. NONE also while,
+ * found out less than 50 ms ago, no peer of the upstream can be asked.
+ */
+int atoll_handover_reason(atoll_balancer_t *balancer, const atoll_peer_t *owner, uint64_t now_ms, int returned);
+
 /* Whether a peer of the table in use that serves came back to traffic less than handover_ms ago, as this node saw it. */
 int atoll_has_returned(const atoll_balancer_t *balancer, const atoll_peer_t *peer, uint64_t now_ms);
 

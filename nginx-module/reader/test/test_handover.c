@@ -582,6 +582,118 @@ shouldNameNobodyWhenThereIsNobodyElse(void)
 }
 
 
+/* ---- whether to ask at all */
+
+static int
+reason(uint32_t hash, const char *self, uint64_t now, int returned)
+{
+    const atoll_peer_t *owner = atoll_undisputed_owner(&balancer, hash, now);
+
+    if (owner != NULL && (owner->server_length != strlen(self) || memcmp(owner->server, self, owner->server_length) != 0)) {
+        owner = NULL;
+    }
+
+    return atoll_handover_reason(&balancer, owner, now, returned);
+}
+
+
+static uint64_t
+random_time(void)
+{
+    static const uint64_t times[] = { 0, 1, T - HANDOVER, T - HANDOVER + 1, T - 1, T, T + 1, UINT64_MAX };
+
+    return tap_random() % 3 != 0 ? 0 : times[tap_random() % COUNT(times)];
+}
+
+
+/* Whatever stands in the words: where somebody is named there was a reason, and a blind one is a blind answer. */
+static void
+shouldHaveAReasonWheneverSomebodyIsNamed(void)
+{
+    int                  found, named[3] = { 0 };
+    uint32_t             hash;
+    const atoll_peer_t  *peer;
+
+    for (int round = 0; round < 5000; round++) {
+        open_pool(changed, COUNT(changed), random_time());
+        fixture.zone.header->started_ms = random_time();
+
+        for (uint32_t i = 0; i < 6; i++) {
+            state(i)->reason[ATOLL_REASON_ADMIN] = random_time();
+            state(i)->reason[ATOLL_REASON_PROBE] = random_time();
+            state(i)->changed_ms = random_time();
+            state(i)->incarnation += tap_random() % 20 == 0;
+        }
+
+        for (uint32_t i = 0; i < 4; i++) {
+            hash = (uint32_t) tap_random();
+            balancer.alone_ms = 0;
+            found = reason(hash, "a", T, i & 1);
+            peer = ask(hash, "a", T, i & 1);
+            named[found] += peer != NULL;
+
+            CHECK(peer == NULL || found != ATOLL_HANDOVER_NONE);
+            CHECK(peer == NULL || found != ATOLL_HANDOVER_BLIND || balancer.handover_blind);
+        }
+
+        fixture_close(&fixture);
+    }
+
+    CHECK(named[ATOLL_HANDOVER_BLIND] > 0 && named[ATOLL_HANDOVER_LOOK] > 0);
+}
+
+
+static void
+shouldHaveNoReasonOnceTheTimeIsOver(void)
+{
+    uint32_t hash;
+
+    open_pool(pool, 3, T);
+    hash = key_of(ATOLL_RING_PRIMARY, "a", 1);
+    CHECK_EQUAL(ATOLL_HANDOVER_LOOK, reason(hash, "a", T - 1, 0));
+    CHECK_EQUAL(ATOLL_HANDOVER_NONE, reason(hash, "a", T, 0));
+    CHECK_EQUAL(ATOLL_HANDOVER_LOOK, reason(hash, "a", T, 1));
+    fixture.zone.header->started_ms = T - HANDOVER + 1;
+    CHECK_EQUAL(ATOLL_HANDOVER_BLIND, reason(hash, "a", T, 0));
+    CHECK_EQUAL(ATOLL_HANDOVER_NONE, reason(hash, "a", T + 1, 0));
+    state(0)->changed_ms = T - HANDOVER + 1;
+    CHECK_EQUAL(ATOLL_HANDOVER_LOOK, reason(hash, "a", T, 0));
+    CHECK_EQUAL(ATOLL_HANDOVER_NONE, reason(hash, "a", T + 1, 0));
+    CHECK_EQUAL(ATOLL_HANDOVER_LOOK, reason(hash, "b", T + 1, 0));
+    fixture_close(&fixture);
+}
+
+
+/* Found out by a look in vain; forgotten 50 ms later, and at once with another table. */
+static void
+shouldNotLookAgainForAWhileWhenThereIsNobodyToAsk(void)
+{
+    uint32_t hash;
+
+    open_pool(pool, 3, 0);
+    hash = key_of(ATOLL_RING_PRIMARY, "a", 1);
+    fixture.zone.header->started_ms = T;
+
+    for (uint32_t i = 1; i < 3; i++) {
+        state(i)->reason[ATOLL_REASON_PROBE] = T + 10;
+    }
+
+    CHECK_EQUAL(ATOLL_HANDOVER_BLIND, reason(hash, "a", T, 0));
+    CHECK_ASKED(NULL, hash, "a");
+    CHECK_EQUAL(ATOLL_HANDOVER_NONE, reason(hash, "a", T, 0));
+    CHECK_EQUAL(ATOLL_HANDOVER_NONE, reason(hash, "a", T + 49, 1));
+    CHECK_EQUAL(ATOLL_HANDOVER_BLIND, reason(hash, "a", T + 50, 0));
+    CHECK(ask(hash, "a", T + 10, 0) != NULL);
+    balancer.alone_ms = 0;
+
+    /* One of them can be asked: only the look along the ring tells whether for this key. */
+    state(1)->reason[ATOLL_REASON_PROBE] = 0;
+    ask(hash, "a", T, 0);
+    CHECK_EQUAL(ATOLL_HANDOVER_BLIND, reason(hash, "a", T, 0));
+    fixture_close(&fixture);
+}
+
+
 /* ---- bounds */
 
 /* 300 servers that are all down in between: the answer costs 32 points, not a ring. */
@@ -729,6 +841,9 @@ main(void)
     RUN(shouldNameTheNextAlongTheRingForANodeThatCame);
     RUN(shouldSeeThatSelfCameByAnyOfItsAddresses);
     RUN(shouldNameNobodyWhenThereIsNobodyElse);
+    RUN(shouldHaveAReasonWheneverSomebodyIsNamed);
+    RUN(shouldHaveNoReasonOnceTheTimeIsOver);
+    RUN(shouldNotLookAgainForAWhileWhenThereIsNobodyToAsk);
     RUN(shouldLookAt32PointsAtMost);
     RUN(shouldNameNobodyFromATableThatChanges);
     RUN(shouldCountAPeerThatIsGivenAsAPick);

@@ -491,6 +491,7 @@ shouldGiveARampingPeerItsKeysBackOneByOne(void)
             int       slot = peek(hash, t);
 
             CHECK_EQUAL(slot, atoll_owner(&balancer, hash, t, 0)->slot);
+            CHECK(slot != 3 || t == T + 1000 || atoll_undisputed_owner(&balancer, hash, t) == NULL);
             CHECK(slot == 3 || !is_back[i]);
             is_back[i] = slot == 3;
             moved += is_back[i];
@@ -501,6 +502,40 @@ shouldGiveARampingPeerItsKeysBackOneByOne(void)
     }
 
     CHECK_EQUAL(owned, moved);
+}
+
+
+/* A search, asked for by a walk that seems to be under way, finds the same. */
+static void
+shouldAgreeWithTheSearchOnAnUndisputedOwner(void)
+{
+    int                  undisputed = 0;
+    atoll_walk_t         walk;
+    const atoll_peer_t  *owner;
+
+    for (int round = 0; round < 2000; round++) {
+        fresh(PEERS);
+        fixture.zone.upstreams[0].slow_start_ms = 1000;
+
+        for (uint32_t i = 0; i < PEERS; i++) {
+            fixture.zone.states[i].reason[tap_random() % 4] = tap_random() % 3 != 0 ? 0 : T - 1 + tap_random() % 3;
+            fixture.zone.states[i].ramp_start_ms = tap_random() % 4 != 0 ? 0 : T - tap_random() % 1200;
+            fixture.zone.states[i].fails = tap_random() % 4 == 0;
+        }
+
+        CHECK(atoll_balancer_refresh(&balancer));
+
+        for (int i = 0; i < 10; i++) {
+            atoll_walk_init(&walk, (uint32_t) tap_random(), 1);
+            walk.asked = 1;
+            owner = atoll_undisputed_owner(&balancer, walk.hash, T);
+            undisputed += owner != NULL;
+
+            CHECK(owner == NULL || (atoll_pick(&balancer, &walk, T) == ATOLL_PICK_OK && walk.peer == owner));
+        }
+    }
+
+    CHECK(undisputed > 0);
 }
 
 
@@ -604,6 +639,7 @@ main(void)
     RUN(shouldBeginARampWhenAFailedPeerIsWellAgain);
     RUN(shouldNotBeginARampAnewThatIsOn);
     RUN(shouldGiveARampingPeerItsKeysBackOneByOne);
+    RUN(shouldAgreeWithTheSearchOnAnUndisputedOwner);
     RUN(shouldServeARampItselfWhenTheNextIsRampingToo);
     RUN(shouldNotLookAtRampsOnARetry);
     RUN(shouldPreferAnAddressOfTheSameNameThatIsNotRamping);

@@ -47,6 +47,7 @@ final class Members implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger("io.atoll.members");
     private static final long PUBLISH_MS = 5_000;
     private static final long RETRY_MS = 50;
+    private static final long GATHER_MS = 20;
     private static final long JOURNAL_ADDRESSES_MS = 60_000;
 
     private final AgentConfig config;
@@ -60,6 +61,8 @@ final class Members implements AutoCloseable {
     private final Names names;
     private CompletableFuture<?> last = CompletableFuture.completedFuture(null);
     private boolean following;
+    private boolean gathering;
+    private boolean closed;
     private long addressesJournaledMs;
 
     /**
@@ -262,8 +265,19 @@ final class Members implements AutoCloseable {
         hosts.computeIfAbsent(ServerAddress.host(server), host -> new TreeSet<>()).add(server);
     }
 
-    /** A name stands for something else. */
+    /** A name stands for something else. What comes within a moment is published together: at a start, all names. */
     private void heard() {
+        if (!gathering) {
+            gathering = true;
+            context.loop().schedule(this::resolved, GATHER_MS, TimeUnit.MILLISECONDS);
+        }
+    }
+
+    private void resolved() {
+        gathering = false;
+        if (closed) {
+            return;
+        }
         Map<String, List<MemberChange.Address>> found = new HashMap<>();
         for (ZoneAgent zone : zones) {
             for (String server : zone.names()) {
@@ -379,6 +393,7 @@ final class Members implements AutoCloseable {
     /** On the agent's event loop. What was not journaled yet is on its way to the disk's thread then. */
     @Override
     public void close() {
+        closed = true;
         if (names != null) {
             journalAddresses();
             names.close();

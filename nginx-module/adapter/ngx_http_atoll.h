@@ -7,6 +7,8 @@
  *   ngx_http_atoll_publish.c   from parsed upstreams to a compiled, prepared, committed zone (master)
  *   ngx_http_atoll_balancer.c  peer.init, get, free (worker)
  *   ngx_http_atoll_route.c     atoll_route: tiers
+ *   ngx_http_atoll_plan.c      what this node does with a request to a route
+ *   ngx_http_atoll_climb.c     the balancer of a route
  *   ngx_http_atoll_step.c      the step from node to node
  *   ngx_http_atoll_hot.c       hot keys at a node of a route
  *   ngx_http_atoll_answer.c    what the errors of a node mean
@@ -53,6 +55,7 @@ typedef struct ngx_http_atoll_disk_look_s  ngx_http_atoll_disk_look_t;
 /* An upstream { } block. */
 typedef struct {
     ngx_http_complex_value_t        key;         /* value.data NULL: no `atoll` here */
+    ngx_int_t                       key_index;   /* of the variable that the key is; NGX_ERROR: it is more, or less, than one */
     ngx_uint_t                      key_id;      /* the same for upstreams with the same key, from 1 on */
     atoll_upstream_record_t         settings;    /* as it goes to the zone */
     ngx_str_t                       orphan;      /* a directive that wants `atoll` in the same block */

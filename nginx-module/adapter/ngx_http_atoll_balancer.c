@@ -121,12 +121,26 @@ ngx_int_t
 ngx_http_atoll_find_key(ngx_http_request_t *r, ngx_http_atoll_plan_t *plan, ngx_http_atoll_srv_conf_t *ascf,
     ngx_http_atoll_key_t *key)
 {
+    ngx_http_variable_value_t  *value;
+
     if (plan && plan->key.id == ascf->key_id) {
         *key = plan->key;
         return NGX_OK;
     }
 
-    if (ngx_http_complex_value(r, &ascf->key, &key->text) != NGX_OK) {
+    if (ascf->key_index != NGX_ERROR) {
+
+        /* the same as the complex value, without a copy */
+        value = ngx_http_get_flushed_variable(r, ascf->key_index);
+
+        ngx_str_set(&key->text, "");
+
+        if (value && !value->not_found) {
+            key->text.data = value->data;
+            key->text.len = value->len;
+        }
+
+    } else if (ngx_http_complex_value(r, &ascf->key, &key->text) != NGX_OK) {
         return NGX_ERROR;
     }
 

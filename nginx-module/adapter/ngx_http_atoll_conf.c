@@ -429,6 +429,31 @@ ngx_http_atoll_parameter(atoll_upstream_record_t *settings, ngx_str_t *value, co
 }
 
 
+/* Of a key that is one variable and nothing else, else NGX_ERROR. */
+static ngx_int_t
+ngx_http_atoll_variable_index(ngx_conf_t *cf, ngx_str_t *key)
+{
+    u_char     *p;
+    ngx_str_t   name;
+
+    name.data = key->data + 1;
+    name.len = key->len - 1;
+
+    if (key->len < 2 || key->data[0] != '$' || (name.data[0] >= '0' && name.data[0] <= '9')) {
+        return NGX_ERROR;
+    }
+
+    for (p = name.data; p < name.data + name.len; p++) {
+
+        if (!((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') || *p == '_')) {
+            return NGX_ERROR;
+        }
+    }
+
+    return ngx_http_get_variable_index(cf, &name);
+}
+
+
 static char *
 ngx_http_atoll(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
@@ -462,6 +487,8 @@ ngx_http_atoll(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     if (ngx_http_compile_complex_value(&ccv) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
+
+    ascf->key_index = ngx_http_atoll_variable_index(cf, &value[1]);
 
     uscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_upstream_module);
 

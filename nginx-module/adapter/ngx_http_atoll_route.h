@@ -96,6 +96,15 @@ char *ngx_http_atoll_route(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 ngx_int_t ngx_http_atoll_init_routes(ngx_conf_t *cf);
 void ngx_http_atoll_find_self(ngx_cycle_t *cycle, ngx_http_atoll_main_conf_t *amcf);
 
+ngx_http_upstream_srv_conf_t *ngx_http_atoll_find_upstream(ngx_http_upstream_main_conf_t *umcf, ngx_str_t *name);
+
+/* ngx_http_atoll_climb.c */
+ngx_int_t ngx_http_atoll_init_route_peer(ngx_http_request_t *r, ngx_http_upstream_srv_conf_t *us);
+
+/* ngx_http_atoll_plan.c */
+ngx_http_upstream_srv_conf_t *ngx_http_atoll_tier_upstream(ngx_http_request_t *r, ngx_http_atoll_tier_t *tier);
+ngx_uint_t ngx_http_atoll_is_this_node(ngx_http_atoll_plan_t *plan, const atoll_peer_t *peer);
+
 /* The plan of a request whose location passes to a route; NULL when it does not. */
 ngx_http_atoll_plan_t *ngx_http_atoll_plan(ngx_http_request_t *r);
 

@@ -5,8 +5,10 @@
  * written in the zone are the worker's own row, and the passive words of a peer (compare-and-set), so a worker may be
  * killed at any instruction. Twin of the walk: io.atoll.core.lookup.
  *
- *   atoll_balance.c   the balancer and its tables; the first choice; counting
+ *   atoll_balance.c   the first choice; counting
+ *   atoll_refresh.c   taking published tables into use; what a worker knows of a peer
  *   atoll_walk.c      every other choice
+ *   atoll_eligible.c  whether a peer may take a request
  *   atoll_hot.c       the first choice for a hot key
  *   atoll_bound.h     how much a peer of an upstream with bounded load may hold
  *   atoll_handover.c  who may still hold a key that this node owns and lacks

@@ -2,26 +2,15 @@
 
 #include <string.h>
 
-#include "atoll_bound.h"
+#include "atoll_eligible.h"
 
 /* Points walked in vain before each peer of the ring is looked at once. */
 #define VAIN_POINTS         32
-/* How long the guard and the weight in traffic hold before they are worked out again, milliseconds. */
-#define GUARD_INTERVAL_MS   50
-/* Spreads the hash of a key over the ramp, independent of its place on the ring (golden ratio, Knuth 6.4). */
-#define RAMP_MULTIPLIER     UINT32_C(0x9E3779B1)
 
 /* Servers looked at for the replicas of a key. */
 #define REPLICA_LOOKS       32
 
 #define NO_GROUP            UINT32_MAX
-
-/* Who may be taken among the eligible, by their ramp. */
-typedef enum {
-    ANY,
-    ACCEPTING,  /* without those whose ramp leaves this key elsewhere */
-    STEADY      /* without those in a ramp */
-} ramp_filter_t;
 
 static atoll_peer_t *search_rings(atoll_search_t *search);
 static atoll_peer_t *search_within_bounds(atoll_search_t *search, const atoll_ring_t *ring);
@@ -31,24 +20,12 @@ static atoll_peer_t *search_single(atoll_search_t *search);
 static atoll_peer_t *search_ring(atoll_search_t *search, const atoll_ring_t *ring);
 static int group_peers(atoll_search_t *search, const atoll_ring_t *ring, uint32_t group, uint32_t *first,
                        uint32_t *count);
-static atoll_peer_t *take(atoll_search_t *search, uint32_t first, uint32_t count, ramp_filter_t filter, int *seen);
-static atoll_peer_t *best_of(atoll_search_t *search, uint32_t first, uint32_t count, ramp_filter_t filter, int *seen);
+static atoll_peer_t *take(atoll_search_t *search, uint32_t first, uint32_t count, atoll_ramp_filter_t filter, int *seen);
+static atoll_peer_t *best_of(atoll_search_t *search, uint32_t first, uint32_t count, atoll_ramp_filter_t filter, int *seen);
 static int win_trial(atoll_search_t *search, const atoll_peer_t *peer);
-static void move_weights(atoll_search_t *search, uint32_t first, uint32_t count, ramp_filter_t filter,
+static void move_weights(atoll_search_t *search, uint32_t first, uint32_t count, atoll_ramp_filter_t filter,
                          atoll_peer_t *best);
-static int is_eligible(atoll_search_t *search, const atoll_peer_t *peer);
 static int is_any_eligible(atoll_search_t *search, const atoll_ring_t *ring, uint32_t except);
-static int is_tried(const atoll_walk_t *walk, uint32_t slot);
-static int is_within_bound(atoll_search_t *search, const atoll_peer_t *peer);
-static void bound_refresh(atoll_search_t *search);
-static uint64_t weight_in_traffic(const atoll_balancer_t *balancer, const atoll_peer_t *peer, uint64_t now);
-static int has_room(const atoll_balancer_t *balancer, const atoll_peer_t *peer);
-static int fits(const atoll_search_t *search, const atoll_peer_t *peer, ramp_filter_t filter);
-static int is_ramping(const atoll_balancer_t *balancer, const atoll_peer_t *peer, uint64_t now, uint64_t *elapsed);
-static int is_allowed(const atoll_balancer_t *balancer, const atoll_peer_t *peer, uint64_t now);
-static int is_well(const atoll_balancer_t *balancer, const atoll_peer_t *peer, uint64_t now);
-static int is_newly_guarded(const atoll_search_t *search);
-static int is_guarded(atoll_balancer_t *balancer, uint64_t now);
 
 
 /* A request is told that nobody is left only by a guard that was worked out for its own millisecond. */
@@ -67,7 +44,7 @@ atoll_search_next(atoll_search_t *search)
 
     peer = search_rings(search);
 
-    if (peer == NULL && !search->torn && is_newly_guarded(search)) {
+    if (peer == NULL && !search->torn && atoll_is_newly_guarded(search)) {
         search_begin(search);
         peer = search_rings(search);
     }
@@ -95,7 +72,7 @@ atoll_walk_admits(atoll_balancer_t *balancer, atoll_walk_t *walk, const atoll_pe
     search.now = now;
     search.bounded = 1;
 
-    return is_within_bound(&search, peer);
+    return atoll_is_within_bound(&search, peer);
 }
 
 
@@ -150,7 +127,7 @@ search_peers(atoll_search_t *search, const atoll_ring_t *ring)
     int seen;
 
     return search->walk->keyed ? search_ring(search, ring)
-                               : take(search, ring->first_peer, ring->peer_count, ANY, &seen);
+                               : take(search, ring->first_peer, ring->peer_count, ATOLL_RAMP_ANY, &seen);
 }
 
 
@@ -202,7 +179,7 @@ atoll_search_replicas(atoll_search_t *search, uint32_t limit, atoll_peer_t **pee
         }
 
         looked[looks++] = group;
-        peer = best_of(search, first, count, ACCEPTING, &seen);
+        peer = best_of(search, first, count, ATOLL_RAMP_ACCEPTING, &seen);
 
         if (peer == NULL) {
             continue;
@@ -214,7 +191,7 @@ atoll_search_replicas(atoll_search_t *search, uint32_t limit, atoll_peer_t **pee
             peers[replicas++] = peer;
 
             if (count > 1) {
-                move_weights(search, first, count, ACCEPTING, peer);
+                move_weights(search, first, count, ATOLL_RAMP_ACCEPTING, peer);
             }
         }
     }
@@ -235,7 +212,7 @@ search_single(atoll_search_t *search)
         return NULL;
     }
 
-    if (is_allowed(balancer, peer, search->now) && has_room(balancer, peer)) {
+    if (atoll_is_allowed(balancer, peer, search->now) && atoll_has_room(balancer, peer)) {
         return peer;
     }
 
@@ -284,7 +261,7 @@ search_ring(atoll_search_t *search, const atoll_ring_t *ring)
             return NULL;
         }
 
-        peer = take(search, first, count, !search->first ? ANY : reserve == NO_GROUP ? ACCEPTING : STEADY, &seen);
+        peer = take(search, first, count, !search->first ? ATOLL_RAMP_ANY : reserve == NO_GROUP ? ATOLL_RAMP_ACCEPTING : ATOLL_RAMP_STEADY, &seen);
 
         if (peer != NULL || search->torn) {
             search->walk->point = point;
@@ -310,7 +287,7 @@ search_ring(atoll_search_t *search, const atoll_ring_t *ring)
     search->walk->point = reserve_point;
     search->first = 0;
 
-    peer = take(search, first, count, ANY, &seen);
+    peer = take(search, first, count, ATOLL_RAMP_ANY, &seen);
 
     return peer != NULL || search->torn ? peer : search_ring(search, ring);
 }
@@ -345,7 +322,7 @@ group_peers(atoll_search_t *search, const atoll_ring_t *ring, uint32_t group, ui
  * the first in nginx.conf. seen: one of them was eligible when last looked at. An address whose trial another worker won is not eligible when looked at again.
  */
 static atoll_peer_t *
-take(atoll_search_t *search, uint32_t first, uint32_t count, ramp_filter_t filter, int *seen)
+take(atoll_search_t *search, uint32_t first, uint32_t count, atoll_ramp_filter_t filter, int *seen)
 {
     atoll_peer_t *best;
 
@@ -374,7 +351,7 @@ take(atoll_search_t *search, uint32_t first, uint32_t count, ramp_filter_t filte
 
 
 static atoll_peer_t *
-best_of(atoll_search_t *search, uint32_t first, uint32_t count, ramp_filter_t filter, int *seen)
+best_of(atoll_search_t *search, uint32_t first, uint32_t count, atoll_ramp_filter_t filter, int *seen)
 {
     int64_t        weight, best_weight = 0;
     atoll_peer_t  *peer, *best = NULL;
@@ -384,13 +361,13 @@ best_of(atoll_search_t *search, uint32_t first, uint32_t count, ramp_filter_t fi
     for (uint32_t i = first; i < first + count; i++) {
         peer = search->balancer->peers[i];
 
-        if (!is_eligible(search, peer)) {
+        if (!atoll_is_eligible(search, peer)) {
             continue;
         }
 
         *seen = 1;
 
-        if (!fits(search, peer, filter)) {
+        if (!atoll_fits_ramp(search, peer, filter)) {
             search->passed++;
             continue;
         }
@@ -426,7 +403,7 @@ win_trial(atoll_search_t *search, const atoll_peer_t *peer)
     until = atoll_relaxed(state->reason[ATOLL_REASON_PASSIVE]);
 
     /* It failed, or another worker's trial began, since it was found eligible. */
-    if (until > now && !is_guarded(search->balancer, now)) {
+    if (until > now && !atoll_is_guarded(search->balancer, now)) {
         return 0;
     }
 
@@ -446,7 +423,7 @@ win_trial(atoll_search_t *search, const atoll_peer_t *peer)
 
 
 static void
-move_weights(atoll_search_t *search, uint32_t first, uint32_t count, ramp_filter_t filter, atoll_peer_t *best)
+move_weights(atoll_search_t *search, uint32_t first, uint32_t count, atoll_ramp_filter_t filter, atoll_peer_t *best)
 {
     int64_t        total = 0;
     atoll_peer_t  *peer;
@@ -454,7 +431,7 @@ move_weights(atoll_search_t *search, uint32_t first, uint32_t count, ramp_filter
     for (uint32_t i = first; i < first + count; i++) {
         peer = search->balancer->peers[i];
 
-        if (peer != best && !(is_eligible(search, peer) && fits(search, peer, filter))) {
+        if (peer != best && !(atoll_is_eligible(search, peer) && atoll_fits_ramp(search, peer, filter))) {
             continue;
         }
 
@@ -471,34 +448,6 @@ move_weights(atoll_search_t *search, uint32_t first, uint32_t count, ramp_filter
 
 
 static int
-is_eligible(atoll_search_t *search, const atoll_peer_t *peer)
-{
-    int                well;
-    atoll_balancer_t  *balancer = search->balancer;
-
-    if ((peer->flags & ATOLL_PEER_FLAG_DOWN) || is_tried(search->walk, peer->slot)) {
-        return 0;
-    }
-
-    balancer->looks++;
-
-    if (is_allowed(balancer, peer, search->now) && has_room(balancer, peer)) {
-
-        well = is_well(balancer, peer, search->now);
-
-        if ((well || (!search->walk->unguarded && is_guarded(balancer, search->now))) && is_within_bound(search, peer)) {
-            search->guarded |= !well;
-            return 1;
-        }
-    }
-
-    search->passed++;
-
-    return 0;
-}
-
-
-static int
 is_any_eligible(atoll_search_t *search, const atoll_ring_t *ring, uint32_t except)
 {
     int       found = 0;
@@ -509,7 +458,7 @@ is_any_eligible(atoll_search_t *search, const atoll_ring_t *ring, uint32_t excep
     }
 
     for (uint32_t i = ring->first_peer; i < ring->first_peer + ring->peer_count && !found; i++) {
-        found = i - first >= count && is_eligible(search, search->balancer->peers[i]);
+        found = i - first >= count && atoll_is_eligible(search, search->balancer->peers[i]);
     }
 
     search->passed = passed;
@@ -518,239 +467,3 @@ is_any_eligible(atoll_search_t *search, const atoll_ring_t *ring, uint32_t excep
 }
 
 
-static int
-is_tried(const atoll_walk_t *walk, uint32_t slot)
-{
-    const uint32_t *tried = walk->tried != NULL ? walk->tried : walk->tried_inline;
-
-    for (uint32_t i = 0; i < walk->tried_count; i++) {
-        if (tried[i] == slot) {
-            return 1;
-        }
-    }
-
-    return 0;
-}
-
-
-/* Asked last: only the bound may speak against the peer. */
-static int
-is_within_bound(atoll_search_t *search, const atoll_peer_t *peer)
-{
-    uint64_t           inflight;
-    unsigned           ring = peer->flags & ATOLL_PEER_FLAG_BACKUP ? ATOLL_RING_BACKUPS : ATOLL_RING_PRIMARY;
-    atoll_balancer_t  *balancer = search->balancer;
-
-    if (!search->bounded || !atoll_peer_is_present(peer, &balancer->zone->states[peer->slot])) {
-        return 1;
-    }
-
-    bound_refresh(search);
-    inflight = atoll_zone_inflight_of(balancer->zone, peer->slot, balancer->bound_rows);
-
-    if (balancer->row_outside) {
-        inflight += atoll_relaxed(balancer->row.peers[peer->slot].inflight);
-    }
-
-    if (atoll_bound_admits(balancer->bound_percent, inflight, search->inflight, (uint32_t) peer->weight,
-                           balancer->bound_weight[ring]))
-    {
-        return 1;
-    }
-
-    search->over = 1;
-
-    return 0;
-}
-
-
-/* The requests in flight are summed up once a search; who shares them, as the guard, every 50 ms. */
-static void
-bound_refresh(atoll_search_t *search)
-{
-    int                guard;
-    unsigned           ring;
-    uint64_t           now = search->now;
-    atoll_peer_t      *peer;
-    atoll_balancer_t  *balancer = search->balancer;
-
-    if (balancer->bound_checked_ms == 0 || now - balancer->bound_checked_ms >= GUARD_INTERVAL_MS) {
-        guard = !search->walk->unguarded && is_guarded(balancer, now);
-        balancer->bound_rows = atoll_zone_rows_claimed(balancer->zone);
-        balancer->bound_weight[ATOLL_RING_PRIMARY] = 0;
-        balancer->bound_weight[ATOLL_RING_BACKUPS] = 0;
-        balancer->bound_checked_ms = now;
-
-        for (uint32_t i = 0; i < balancer->table.peer_count; i++) {
-            peer = balancer->peers[i];
-            ring = i < balancer->table.ring[ATOLL_RING_PRIMARY].peer_count ? ATOLL_RING_PRIMARY : ATOLL_RING_BACKUPS;
-
-            if (is_allowed(balancer, peer, now) && (guard || is_well(balancer, peer, now))) {
-                balancer->bound_weight[ring] += weight_in_traffic(balancer, peer, now);
-            }
-        }
-    }
-
-    if (search->summed) {
-        return;
-    }
-
-    search->summed = 1;
-    search->inflight = atoll_zone_upstream_inflight(balancer->zone, balancer->upstream, balancer->bound_rows);
-
-    if (balancer->row_outside) {
-        search->inflight += atoll_relaxed(balancer->row.upstreams[balancer->upstream].inflight);
-    }
-}
-
-
-/* In a ramp, the part of its keys that the peer has taken over. */
-static uint64_t
-weight_in_traffic(const atoll_balancer_t *balancer, const atoll_peer_t *peer, uint64_t now)
-{
-    uint64_t elapsed, weight = (uint32_t) peer->weight;
-
-    if (!is_ramping(balancer, peer, now, &elapsed)) {
-        return weight;
-    }
-
-    return weight * elapsed / balancer->slow_start_ms;
-}
-
-
-/* Below max_conns, over all workers. */
-static int
-has_room(const atoll_balancer_t *balancer, const atoll_peer_t *peer)
-{
-    uint64_t inflight;
-
-    if (peer->max_conns == 0 || !atoll_peer_is_present(peer, &balancer->zone->states[peer->slot])) {
-        return 1;
-    }
-
-    inflight = atoll_zone_inflight(balancer->zone, peer->slot);
-
-    if (balancer->row_outside) {
-        inflight += atoll_relaxed(balancer->row.peers[peer->slot].inflight);
-    }
-
-    return inflight < peer->max_conns;
-}
-
-
-static int
-fits(const atoll_search_t *search, const atoll_peer_t *peer, ramp_filter_t filter)
-{
-    uint64_t elapsed;
-
-    if (filter == ANY || !is_ramping(search->balancer, peer, search->now, &elapsed)) {
-        return 1;
-    }
-
-    return filter == ACCEPTING
-           && (uint64_t) (search->walk->hash * RAMP_MULTIPLIER) * search->balancer->slow_start_ms < elapsed << 32;
-}
-
-
-/* elapsed: since the ramp began, less than slow_start_ms. */
-static int
-is_ramping(const atoll_balancer_t *balancer, const atoll_peer_t *peer, uint64_t now, uint64_t *elapsed)
-{
-    uint64_t                          start;
-    const atoll_peer_state_record_t  *state = &balancer->zone->states[peer->slot];
-
-    if (balancer->slow_start_ms == 0 || !atoll_peer_is_present(peer, state)) {
-        return 0;
-    }
-
-    start = atoll_relaxed(state->ramp_start_ms);
-    *elapsed = now - start;
-
-    return start != 0 && *elapsed < balancer->slow_start_ms;
-}
-
-
-/* By nginx.conf and the operators. */
-static int
-is_allowed(const atoll_balancer_t *balancer, const atoll_peer_t *peer, uint64_t now)
-{
-    const atoll_peer_state_record_t *state = &balancer->zone->states[peer->slot];
-
-    if (peer->flags & ATOLL_PEER_FLAG_DOWN) {
-        return 0;
-    }
-
-    return !atoll_peer_is_present(peer, state) || atoll_relaxed(state->reason[ATOLL_REASON_ADMIN]) <= now;
-}
-
-
-/* By probes and requests. */
-static int
-is_well(const atoll_balancer_t *balancer, const atoll_peer_t *peer, uint64_t now)
-{
-    const atoll_peer_state_record_t *state = &balancer->zone->states[peer->slot];
-
-    return !atoll_peer_is_present(peer, state)
-           || (atoll_relaxed(state->reason[ATOLL_REASON_PROBE]) <= now
-               && atoll_relaxed(state->reason[ATOLL_REASON_QUORUM]) <= now
-               && atoll_relaxed(state->reason[ATOLL_REASON_PASSIVE]) <= now);
-}
-
-
-/* The guard was off when it was worked out, and is on now. */
-static int
-is_newly_guarded(const atoll_search_t *search)
-{
-    atoll_balancer_t *balancer = search->balancer;
-
-    if (search->walk->unguarded || balancer->guard || balancer->guard_checked_ms == search->now) {
-        return 0;
-    }
-
-    balancer->guard_checked_ms = 0;
-
-    return is_guarded(balancer, search->now);
-}
-
-
-/*
- * Mass failure: of the primary peers that operators let serve, fewer than panic_percent are well, and no backup is. Then
- * it is likelier that the judgement is wrong than that so many peers are gone.
- */
-static int
-is_guarded(atoll_balancer_t *balancer, uint64_t now)
-{
-    int             backup = 0;
-    uint64_t        allowed = 0, well = 0;
-    atoll_table_t  *table = &balancer->table;
-    atoll_peer_t   *peer;
-
-    if (balancer->panic_percent == 0) {
-        return 0;
-    }
-
-    if (balancer->guard_checked_ms != 0 && now - balancer->guard_checked_ms < GUARD_INTERVAL_MS) {
-        return balancer->guard;
-    }
-
-    for (uint32_t i = 0; i < table->peer_count; i++) {
-        peer = balancer->peers[i];
-
-        if (!is_allowed(balancer, peer, now)) {
-            continue;
-        }
-
-        if (i < table->ring[ATOLL_RING_PRIMARY].peer_count) {
-            allowed++;
-            well += is_well(balancer, peer, now);
-
-        } else {
-            backup |= is_well(balancer, peer, now);
-        }
-    }
-
-    balancer->guard = !backup && well * 100 < allowed * balancer->panic_percent;
-    balancer->guard_checked_ms = now;
-
-    return balancer->guard;
-}

@@ -1,109 +1,205 @@
-import java.net.URI;
-import java.net.http.HttpClient;
-import java.net.http.HttpRequest;
-import java.net.http.HttpResponse;
+import java.io.BufferedInputStream;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.InputStream;
+import java.net.InetSocketAddress;
+import java.net.Socket;
+import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
-import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.Semaphore;
 
-/** The client of bench/purge/run: PORT ROUNDS OBJECTS. */
+/** The client of bench/purge/run: PORT ROUNDS OBJECTS. One thread, a kept connection to each nginx and agent, nothing but sockets. */
 public final class Measure {
     private static final int NODES = 5;
-    private static final HttpClient CLIENT = HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).build();
+    private static final int AHEAD = 32;
 
-    private Measure() {}
+    /** A kept connection, HTTP/1.1; several requests may be on their way. */
+    private static final class Connection implements AutoCloseable {
+        private final String host;
+        private final Socket socket = new Socket();
+        private final InputStream in;
+
+        Connection(int node, int port) throws IOException {
+            host = "127.2.0." + node + ":" + port;
+            socket.setTcpNoDelay(true);
+            socket.connect(new InetSocketAddress("127.2.0." + node, port), 1000);
+            in = new BufferedInputStream(socket.getInputStream(), 16384);
+        }
+
+        void send(String method, String target, String body) throws IOException {
+            socket.getOutputStream().write((method + " " + target + " HTTP/1.1\r\nHost: " + host + "\r\nContent-Length: " + body.length()
+                    + "\r\n\r\n" + body).getBytes(StandardCharsets.ISO_8859_1));
+        }
+
+        /** Reads an answer: the value of X-Cache, or the body where there is none. Fails unless it is a 200. */
+        String answer() throws IOException {
+            String status = line();
+            String cache = null;
+            int length = 0;
+            for (String line = line(); !line.isEmpty(); line = line()) {
+                String name = line.substring(0, line.indexOf(':'));
+                String value = line.substring(line.indexOf(':') + 1).trim();
+                if (name.equalsIgnoreCase("X-Cache")) {
+                    cache = value;
+                } else if (name.equalsIgnoreCase("Content-Length")) {
+                    length = Integer.parseInt(value);
+                }
+            }
+            String body = new String(in.readNBytes(length), StandardCharsets.UTF_8);
+            if (!status.startsWith("HTTP/1.1 200 ")) {
+                throw new IllegalStateException(host + ": " + status + " " + body);
+            }
+            return cache == null ? body : cache;
+        }
+
+        private String line() throws IOException {
+            ByteArrayOutputStream line = new ByteArrayOutputStream();
+            for (int c = in.read(); c != '\n'; c = in.read()) {
+                if (c < 0) {
+                    throw new IOException(host + " closed the connection");
+                }
+                if (c != '\r') {
+                    line.write(c);
+                }
+            }
+            return line.toString(StandardCharsets.ISO_8859_1);
+        }
+
+        @Override
+        public void close() throws IOException {
+            socket.close();
+        }
+    }
+
+    private final List<Connection> caches = new ArrayList<>();
+    private final int port;
+    private Connection agent;
+
+    private Measure(int port) throws IOException {
+        this.port = port;
+        for (int node = 1; node <= NODES; node++) {
+            caches.add(new Connection(node, port));
+        }
+    }
 
     public static void main(String[] arguments) throws Exception {
         int port = Integer.parseInt(arguments[0]);
         int rounds = Integer.parseInt(arguments[1]);
         int objects = Integer.parseInt(arguments[2]);
-        awaitSync(port + 1);
+        for (int node = 1; node <= NODES; node++) {
+            awaitSync(node, port + 1);
+        }
+        new Measure(port).run(rounds, objects);
+    }
+
+    private void run(int rounds, int objects) throws IOException {
+        agent = new Connection(1, port + 1);
         for (int i = 0; i < 20; i++) {
-            exact(port, "/warm/" + i, new ArrayList<>(), new ArrayList<>());
+            exact("/warm/" + i, new ArrayList<>(), new ArrayList<>());
         }
         List<Double> answered = new ArrayList<>();
         List<Double> missed = new ArrayList<>();
         for (int i = 0; i < rounds; i++) {
-            exact(port, "/exact/" + i, answered, missed);
+            exact("/exact/" + i, answered, missed);
         }
         print("a key, answered", answered);
         print("a key, missed on " + NODES + " nodes", missed);
-        fill(port, "/one/", 1);
-        fill(port, "/many/", objects);
+        fill("/one/", 1);
+        fill("/many/", objects);
+        agent.close();      // idle for longer than the agent keeps it
+        agent = new Connection(1, port + 1);
         List<Double> one = new ArrayList<>();
         List<Double> many = new ArrayList<>();
         for (int i = 0; i < rounds; i++) {
-            one.add(purge(port, "{\"prefix\": \"/one/\"}"));
-            many.add(purge(port, "{\"prefix\": \"/many/\"}"));
+            one.add(purge("{\"prefix\": \"/one/\"}"));
+            many.add(purge("{\"prefix\": \"/many/\"}"));
+            if (i == 0) {
+                check(objects);
+            }
         }
         print("a prefix with 1 object, answered", one);
         print("a prefix with " + objects + " objects, answered", many);
-        System.out.println("  and " + (cache(port, 1, "/many/" + (objects - 1)).join().equals("MISS") ? "it is gone" : "IT IS NOT GONE"));
     }
 
-    private static void awaitSync(int port) throws InterruptedException {
-        for (int i = 1; i <= NODES; i++) {
-            while (!metrics(i, port).contains("\natoll_agent_purges_in_sync 1.0")) {
-                Thread.sleep(100);
+    /** Waits until a node's agent has asked the others. */
+    private static void awaitSync(int node, int port) throws InterruptedException {
+        for (int i = 0; ; i++) {
+            try (Connection agent = new Connection(node, port)) {
+                agent.send("GET", "/metrics", "");
+                if (agent.answer().contains("\natoll_agent_purges_in_sync 1.0")) {
+                    return;
+                }
+            } catch (IOException e) {
+                if (i == 600) {
+                    throw new IllegalStateException("no agent at node " + node, e);
+                }
             }
+            Thread.sleep(100);
         }
     }
 
-    private static String metrics(int node, int port) throws InterruptedException {
-        try {
-            return CLIENT.send(HttpRequest.newBuilder(URI.create("http://127.2.0." + node + ":" + port + "/metrics")).build(),
-                    HttpResponse.BodyHandlers.ofString()).body();
-        } catch (java.io.IOException e) {
-            return "";
+    private List<String> all(String path) throws IOException {
+        for (Connection cache : caches) {
+            cache.send("GET", path, "");
         }
-    }
-
-    private static CompletableFuture<String> cache(int port, int node, String path) {
-        return CLIENT.sendAsync(HttpRequest.newBuilder(URI.create("http://127.2.0." + node + ":" + port + path)).build(),
-                HttpResponse.BodyHandlers.discarding()).thenApply(response -> response.headers().firstValue("X-Cache").orElse(""));
-    }
-
-    private static List<String> all(int port, String path) {
-        List<CompletableFuture<String>> answers = new ArrayList<>();
-        for (int node = 1; node <= NODES; node++) {
-            answers.add(cache(port, node, path));
+        List<String> answers = new ArrayList<>();
+        for (Connection cache : caches) {
+            answers.add(cache.answer());
         }
-        return answers.stream().map(CompletableFuture::join).toList();
+        return answers;
     }
 
     /** Milliseconds until the answer; fails unless it says that all nodes are done. */
-    private static double purge(int port, String body) throws Exception {
+    private double purge(String body) throws IOException {
         long start = System.nanoTime();
-        HttpResponse<String> answer = CLIENT.send(HttpRequest.newBuilder(URI.create("http://127.2.0.1:" + (port + 1) + "/v1/purge"))
-                .POST(HttpRequest.BodyPublishers.ofString(body)).build(), HttpResponse.BodyHandlers.ofString());
-        if (answer.statusCode() != 200) {
-            throw new IllegalStateException(answer.statusCode() + " " + answer.body());
-        }
+        agent.send("POST", "/v1/purge", body);
+        agent.answer();
         return (System.nanoTime() - start) / 1e6;
     }
 
-    private static void exact(int port, String path, List<Double> answered, List<Double> missed) throws Exception {
-        all(port, path);
-        if (!all(port, path).equals(java.util.Collections.nCopies(NODES, "HIT"))) {
+    private void exact(String path, List<Double> answered, List<Double> missed) throws IOException {
+        all(path);
+        if (!all(path).equals(Collections.nCopies(NODES, "HIT"))) {
             throw new IllegalStateException(path + " is not in all caches");
         }
         long start = System.nanoTime();
-        answered.add(purge(port, "{\"key\": \"" + path + "\"}"));
-        List<String> after = all(port, path);
+        answered.add(purge("{\"key\": \"" + path + "\"}"));
+        List<String> after = all(path);
         missed.add((System.nanoTime() - start) / 1e6);
-        if (!after.equals(java.util.Collections.nCopies(NODES, "MISS"))) {
+        if (!after.equals(Collections.nCopies(NODES, "MISS"))) {
             throw new IllegalStateException("after the answer: " + after);
         }
     }
 
-    private static void fill(int port, String prefix, int objects) throws InterruptedException {
-        Semaphore slots = new Semaphore(64);
-        for (int i = 0; i < objects; i++) {
-            slots.acquire();
-            cache(port, 1, prefix + i).whenComplete((answer, problem) -> slots.release());
+    /** Has the first cache store objects, and fails unless it has all. */
+    private void fill(String prefix, int objects) throws IOException {
+        each(prefix, objects, "MISS");
+        each(prefix, objects, "HIT");
+    }
+
+    /** Every hundredth of the many has to be gone. */
+    private void check(int objects) throws IOException {
+        for (int i = 0; i < objects; i += 100) {
+            caches.get(0).send("GET", "/many/" + i, "");
+            if (!caches.get(0).answer().equals("MISS")) {
+                throw new IllegalStateException("/many/" + i + " is there after the purge of its prefix");
+            }
         }
-        slots.acquire(64);
+    }
+
+    private void each(String prefix, int objects, String expected) throws IOException {
+        Connection cache = caches.get(0);
+        int answered = 0;
+        for (int sent = 0; answered < objects; answered++) {
+            while (sent < objects && sent < answered + AHEAD) {
+                cache.send("GET", prefix + sent++, "");
+            }
+            String answer = cache.answer();
+            if (!answer.equals(expected)) {
+                throw new IllegalStateException(prefix + answered + " is a " + answer + ", not a " + expected);
+            }
+        }
     }
 
     private static void print(String what, List<Double> times) {

@@ -409,8 +409,7 @@ public final class Agent implements AgentService, AutoCloseable {
             }
             return wanted;
         } catch (IOException e) {
-            throw new ApiException(503, "The change cannot be recorded: " + e, config.storePath().toString(),
-                    "a journal that can be written", "make room or mend the permissions of its folder, then try again");
+            throw ApiException.notRecorded("change", config.storePath(), e);
         }
     }
 

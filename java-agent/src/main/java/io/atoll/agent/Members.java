@@ -158,8 +158,7 @@ final class Members implements AutoCloseable {
             write(changes);
             return changes;
         } catch (IOException e) {
-            throw new ApiException(503, "The change cannot be recorded: " + e, config.storePath().toString(),
-                    "a journal that can be written", "make room or mend the permissions of its folder, then try again");
+            throw ApiException.notRecorded("change", config.storePath(), e);
         }
     }
 

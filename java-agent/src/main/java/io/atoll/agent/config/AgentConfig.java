@@ -159,7 +159,7 @@ public record AgentConfig(List<Path> zones, Duration heartbeat, Duration lease, 
 
         ProbeConfig probe = probe(root.section("probe"));
         HotKeysConfig hotKeys = hotKeys(root.section("hot-keys"));
-        PurgeConfig purge = purge(root.section("mesh"), root.section("purge"));
+        PurgeConfig purge = purge(root.section("mesh"), root.section("purge"), apiListen);
         ResolveConfig resolve = resolve(root.section("resolve"));
         Section log = root.section("log");
         LogLevel level = log.choice("level", LogLevel.class);
@@ -242,8 +242,10 @@ public record AgentConfig(List<Path> zones, Duration heartbeat, Duration lease, 
         return config;
     }
 
-    private static PurgeConfig purge(Section mesh, Section purge) {
-        List<String> agents = mesh.urls("agents", AGENT, "the address of an agent's API, such as \"http://10.0.0.2:9181\"");
+    /** The list of agents may have this one: it is nobody to tell. */
+    private static PurgeConfig purge(Section mesh, Section purge, ListenAddress self) {
+        List<String> agents = mesh.urls("agents", AGENT, "the address of an agent's API, such as \"http://10.0.0.2:9181\"").stream()
+                .filter(url -> !url.replaceFirst("^https?://", "").equals(String.valueOf(self))).toList();
         mesh.finish();
         PurgeConfig config = new PurgeConfig(agents,
                 purge.duration("expire", Duration.ofMinutes(1), Duration.ofDays(366)),

@@ -38,6 +38,9 @@ final class MeshAgent {
 
         /** Purges that it knows. Completes once they are in force here. */
         CompletableFuture<?> heard(List<Purge> purges);
+
+        /** It could not be asked for so long that it may have forgotten purges since. */
+        void missed(MeshAgent agent);
     }
 
     private final String url;
@@ -46,6 +49,7 @@ final class MeshAgent {
     private final java.util.concurrent.Executor loop;
     private final LongSupplier clock;
     private final RandomGenerator random;
+    private final long expireMs;
     private final Listener listener;
     private final Map<String, Purge> queue = new LinkedHashMap<>();
 
@@ -55,16 +59,18 @@ final class MeshAgent {
     private String trouble = "";
     private long seen;
     private boolean asked;
+    private long askedMs;
     private long askAgainMs;
 
     MeshAgent(String url, String token, HttpClient client, java.util.concurrent.Executor loop, LongSupplier clock,
-            RandomGenerator random, Listener listener) {
+            RandomGenerator random, long expireMs, Listener listener) {
         this.url = url;
         this.token = token;
         this.client = client;
         this.loop = loop;
         this.clock = clock;
         this.random = random;
+        this.expireMs = expireMs;
         this.listener = listener;
     }
 
@@ -142,10 +148,20 @@ final class MeshAgent {
             boolean more = answer.path("more").asBoolean();
             return listener.heard(purges).thenRunAsync(() -> {
                 seen = last;
-                asked |= !more;
                 askAgainMs = more ? 0 : clock.getAsLong() + askEveryMs;
+                if (!more) {
+                    answeredAll(clock.getAsLong());
+                }
             }, loop);
         }, askEveryMs);
+    }
+
+    private void answeredAll(long nowMs) {
+        if (asked && nowMs - askedMs > expireMs) {
+            listener.missed(this);
+        }
+        asked = true;
+        askedMs = nowMs;
     }
 
     private interface Reader {

@@ -114,7 +114,8 @@ public final class Purges implements PurgeService, PurgeBook, MeshAgent.Listener
                 : HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).connectTimeout(Duration.ofSeconds(1))
                         .executor(loop).build();
         for (String url : config.agents()) {
-            agents.add(new MeshAgent(url, token, client, loop, context.clock(), context.random(), this));
+            agents.add(new MeshAgent(url, token, client, loop, context.clock(), context.random(),
+                    config.expire().toMillis(), this));
         }
         this.files = new PurgedFiles(config.delete(), client, loop, id -> answerWhoWaits());
         journal.purges().forEach(this::remember);
@@ -264,8 +265,7 @@ public final class Purges implements PurgeService, PurgeBook, MeshAgent.Listener
         try {
             return journal.put(wanted, to, System.currentTimeMillis());
         } catch (IOException e) {
-            throw new ApiException(503, "The purge cannot be recorded: " + e, path.toString(),
-                    "a journal that can be written", "make room or mend the permissions of its folder, then try again");
+            throw ApiException.notRecorded("purge", path, e);
         }
     }
 
@@ -381,6 +381,15 @@ public final class Purges implements PurgeService, PurgeBook, MeshAgent.Listener
         }
         LOG.info("{} purges were missed and are in force now", unknown.size());
         return accept(unknown, Set.of()).thenCompose(fresh -> settling);
+    }
+
+    @Override
+    public void missed(MeshAgent agent) {
+        LOG.warn("{} could not be asked for longer than atoll.purge.expire; everything on this host is purged", agent.url());
+        accept(List.of(everything("cut off from " + agent.url())), Set.of()).exceptionally(problem -> {
+            LOG.error("Not everything could be purged", problem);
+            return List.of();
+        });
     }
 
     @Override

@@ -57,6 +57,25 @@ class AgentConfigTest {
     }
 
     @Test
+    void shouldLeaveItselfOutOfTheAgentsToTell() throws Exception {
+        AgentConfig config = AgentConfig.read(file("""
+                atoll.api.listen = "127.0.0.1:9182"
+                atoll.mesh.agents = ["http://127.0.0.1:9181", "http://127.0.0.1:9182/", "http://127.0.0.1:91822"]
+                atoll.purge.delete = ["http://127.0.0.1:80/a/delete", "https://[::1]:443/"]
+                """));
+        assertEquals(List.of("http://127.0.0.1:9181", "http://127.0.0.1:91822"), config.purge().agents());
+        assertEquals(List.of("http://127.0.0.1:80/a/delete", "https://[::1]:443"), config.purge().delete());
+    }
+
+    @Test
+    void shouldRefuseWhatIsNoLocationToDeleteAt() throws IOException {
+        for (String wrong : List.of("http://127.0.0.1/delete", "127.0.0.1:80/delete", "http://127.0.0.1:80/a?b", "http://127.0.0.1:80/a b")) {
+            assertProblem("agent.conf:1: atoll.purge.delete is \"" + wrong + "\"; expected the address of a location with "
+                    + "atoll_purge, such as \"http://127.0.0.1:8099/purge\"", "atoll.purge.delete = [\"" + wrong + "\"]");
+        }
+    }
+
+    @Test
     void shouldNameFileAndLineOfAnUnknownKeyAndTheNearestOne() throws Exception {
         assertProblem("agent.conf:3: atoll.api.tokenfile is not a setting; expected token-file (nearest)",
                 "atoll {\n  api {\n    tokenfile = x\n  }\n}\n");

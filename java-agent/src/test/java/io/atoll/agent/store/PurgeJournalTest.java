@@ -95,6 +95,22 @@ class PurgeJournalTest {
         }
     }
 
+    /** Whoever compares its last number with the zone's finds that it is behind. */
+    @Test
+    void shouldNotClaimToKnowWhatWasCutOff() throws Exception {
+        try (PurgeJournal journal = PurgeJournal.open(path())) {
+            journal.put(List.of(purge("a", 0), purge("b", 0)), Set.of(), WALL);
+        }
+        PurgeJournal.open(path()).close();      // writes it anew
+        List<String> lines = Files.readAllLines(path());
+        for (int kept = 0; kept < lines.size() - 1; kept++) {
+            Files.write(path(), lines.subList(0, kept));
+            try (PurgeJournal journal = PurgeJournal.open(path())) {
+                assertEquals(kept == 0 ? 0 : WALL * 1000 + kept - 1, journal.last(), kept + " lines");
+            }
+        }
+    }
+
     @Test
     void shouldSayThatPurgesAreLostWhenALineIsWrong() throws IOException {
         try (PurgeJournal journal = PurgeJournal.open(path())) {

@@ -1,0 +1,110 @@
+package io.atoll.agent.purge;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.net.InetSocketAddress;
+import java.net.http.HttpClient;
+import java.time.Duration;
+import java.util.List;
+import java.util.SplittableRandom;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicLong;
+
+import com.sun.net.httpserver.HttpServer;
+import io.atoll.agent.store.Purge;
+import io.atoll.agent.testing.Await;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+
+class MeshAgentTest {
+    private static final long EXPIRE_MS = 60_000;
+    private static final long ASK_EVERY_MS = 1000;
+
+    private final ExecutorService loop = Executors.newSingleThreadExecutor();
+    private final AtomicLong now = new AtomicLong(1_000_000);
+    private final AtomicInteger missed = new AtomicInteger();
+    private final AtomicInteger asked = new AtomicInteger();
+    private HttpServer server;
+
+    @AfterEach
+    void end() throws InterruptedException {
+        if (server != null) {
+            server.stop(0);
+        }
+        loop.shutdown();
+        assertTrue(loop.awaitTermination(5, TimeUnit.SECONDS));
+    }
+
+    private void serve(int port) throws IOException {
+        server = HttpServer.create(new InetSocketAddress("127.0.0.1", port), 0);
+        server.createContext("/v1/mesh/purges", exchange -> {
+            byte[] answer = "{\"purges\":[],\"last\":0,\"more\":false}".getBytes(java.nio.charset.StandardCharsets.UTF_8);
+            exchange.sendResponseHeaders(200, answer.length);
+            exchange.getResponseBody().write(answer);
+            exchange.close();
+        });
+        server.start();
+    }
+
+    private MeshAgent agent() {
+        HttpClient client = HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).connectTimeout(Duration.ofSeconds(1))
+                .build();
+        return new MeshAgent("http://127.0.0.1:" + server.getAddress().getPort(), "", client, loop, now::get,
+                new SplittableRandom(1), EXPIRE_MS, new MeshAgent.Listener() {
+                    @Override
+                    public void told(MeshAgent agent, List<Purge> purges) {}
+
+                    @Override
+                    public CompletableFuture<?> heard(List<Purge> purges) {
+                        asked.incrementAndGet();
+                        return CompletableFuture.completedFuture(null);
+                    }
+
+                    @Override
+                    public void missed(MeshAgent agent) {
+                        missed.incrementAndGet();
+                    }
+                });
+    }
+
+    /** Lets it act until it has had so many answers; and, where it is to fail, has failed since. */
+    private void awaitAnswers(MeshAgent agent, int count, boolean fails) {
+        Await.until(count + " answers", () -> {
+            onLoop(() -> agent.act(ASK_EVERY_MS));
+            return asked.get() == count && fails != agent.trouble().isEmpty();
+        }, () -> asked + " " + agent.trouble());
+        onLoop(() -> { });  // what follows the answer
+        onLoop(() -> { });
+    }
+
+    private void onLoop(Runnable action) {
+        CompletableFuture.runAsync(action, loop).join();
+    }
+
+    @Test
+    void shouldSayWhenItWasCutOffForSoLongThatPurgesMayBeForgotten() throws IOException {
+        serve(0);
+        MeshAgent agent = agent();
+        awaitAnswers(agent, 1, false);
+        now.addAndGet(EXPIRE_MS - 1);
+        awaitAnswers(agent, 2, false);
+        assertEquals(0, missed.get());
+        int port = server.getAddress().getPort();
+        server.stop(0);
+        now.addAndGet(EXPIRE_MS / 2);
+        awaitAnswers(agent, 2, true);
+        now.addAndGet(EXPIRE_MS);
+        serve(port);
+        awaitAnswers(agent, 3, false);
+        assertEquals(1, missed.get());
+        now.addAndGet(2 * ASK_EVERY_MS);
+        awaitAnswers(agent, 4, false);
+        assertEquals(1, missed.get());
+    }
+}

@@ -21,6 +21,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.regex.Pattern;
@@ -180,15 +181,15 @@ class PurgeTest {
     void shouldHaveTheFileOfBeforeDeletedAtOnce(Scene scene) {
         PurgeMesh mesh = PurgeMesh.start(scene, 2, "atoll.purge.delete = [\"http://NODE/delete\"]\n");
         warm(mesh, "/o/1", "/o/2?a=%C3%BC+b", "/a/1");
-        assertEquals("file deleted", localDetail(mesh.purge(0, "{\"key\": \"atoll/o/1\"}")));
+        assertEquals("file deleted", localDetail(purgeEverywhere(mesh, 0, "{\"key\": \"atoll/o/1\"}")));
         assertEquals(2, files(mesh.node(0)));
         awaitFiles(mesh.node(1), 2);
-        assertEquals("no file to delete", localDetail(mesh.purge(0, "{\"key\": \"atoll/o/1\"}")));
-        assertEquals("file deleted", localDetail(mesh.purge(0, "{\"key\": \"atoll/o/2?a=%C3%BC+b\"}")));
+        assertEquals("no file to delete", localDetail(purgeEverywhere(mesh, 0, "{\"key\": \"atoll/o/1\"}")));
+        assertEquals("file deleted", localDetail(purgeEverywhere(mesh, 0, "{\"key\": \"atoll/o/2?a=%C3%BC+b\"}")));
         warm(mesh, "/o/1");
-        assertEquals("", localDetail(mesh.purge(0, "{\"prefix\": \"atoll/o/\"}")), "a prefix is not looked for on disk");
+        assertEquals("", localDetail(purgeEverywhere(mesh, 0, "{\"prefix\": \"atoll/o/\"}")), "a prefix is not looked for on disk");
         warm(mesh, "/o/1");
-        assertEquals("file deleted", localDetail(mesh.purge(1, "{\"key\": \"atoll/o/1\"}")), "stored after a purge of its prefix");
+        assertEquals("file deleted", localDetail(purgeEverywhere(mesh, 1, "{\"key\": \"atoll/o/1\"}")), "stored after a purge of its prefix");
         assertAll(mesh, "HIT", "/a/1");
         assertAll(mesh, "MISS", "/o/1");
     }
@@ -198,10 +199,19 @@ class PurgeTest {
         PurgeMesh mesh = PurgeMesh.start(scene, 1, "atoll.purge.delete = [\"http://NODE/forbidden\", \"http://NODE/delete\"]\n");
         mesh.node(0).nginx().expectLog("access forbidden by rule");
         warm(mesh, "/o/1");
-        JsonNode answer = mesh.purge(0, "{\"key\": \"atoll/o/1\"}");
+        JsonNode answer = purgeEverywhere(mesh, 0, "{\"key\": \"atoll/o/1\"}");
         assertEquals("done", answer.path("state").asText(), answer.toString());
         assertTrue(localDetail(answer).matches("file not deleted: http://.*/forbidden answers 403"), answer.toString());
         assertAll(mesh, "MISS", "/o/1");
+    }
+
+    /** Returns what the agent says of a purge once it is done on all nodes, which may take longer than the answer waits. */
+    private static JsonNode purgeEverywhere(PurgeMesh mesh, int i, String body) {
+        String id = mesh.purge(i, body).path("id").asText();
+        mesh.awaitDone(i, id);
+        Await.until("the file to be looked for", LIMIT,
+                () -> !localDetail(mesh.node(i).agent().get("/v1/purges/" + id)).equals("file is being deleted"));
+        return mesh.node(i).agent().get("/v1/purges/" + id);
     }
 
     private static String localDetail(JsonNode purge) {
@@ -359,7 +369,9 @@ class PurgeTest {
         loads.forEach(load -> assertEquals(List.of(), load.stop().failed()));
         assertEquals(List.of("HIT", "HIT", "HIT"), caches(mesh));
         assertEquals(200, agent.send("POST", "/v1/purge", "{\"key\": \"atoll/r/hot\"}").status());
-        assertEquals(List.of("MISS", "MISS", "MISS"), caches(mesh));
+        assertTrue(Collections.frequency(caches(mesh), "MISS") >= 2, "all but the owner, which the others may have asked");
+        Await.until("a new copy at each edge and at the shield", LIMIT, () -> mesh.nodes().stream()
+                .allMatch(node -> node.copies().keySet().stream().anyMatch(key -> key.matches(" [0-9a-f]+ /r/hot"))));
         assertEquals(List.of("HIT", "HIT", "HIT"), caches(mesh));
         assertEquals(2, mesh.originLog("/r/hot", 2).size(), "fetched once more, by the shield");
     }

@@ -22,6 +22,6 @@ public final class PurgeMetrics extends Collector {
                 new GaugeMetricFamily("atoll_agent_purges_pending", "Purges that other agents are still to be told, over all.",
                         purges.pending()),
                 new GaugeMetricFamily("atoll_agent_purges_in_sync",
-                        "1 once the other agents said what this one missed, or had the time to.", purges.isInSync() ? 1 : 0));
+                        "1 once the other agents said what this one missed, or had the time to.", purges.isShownInSync() ? 1 : 0));
     }
 }

@@ -68,7 +68,8 @@ public final class Purges implements PurgeService, PurgeBook, MeshAgent.Listener
     private final List<MeshAgent> agents = new ArrayList<>();
     private final List<Waiting> waiting = new ArrayList<>();
 
-    private volatile boolean inSync;
+    private boolean inSync;
+    private volatile boolean shownInSync;
     private long last;
     private long settled;
     private CompletableFuture<Void> settling = CompletableFuture.completedFuture(null);
@@ -123,6 +124,7 @@ public final class Purges implements PurgeService, PurgeBook, MeshAgent.Listener
         this.deliveries = journal.deliveries();
         deliveries.forEach(this::restore);
         this.inSync = agents.isEmpty();
+        this.shownInSync = inSync;
     }
 
     private boolean isTooOld() {
@@ -177,6 +179,7 @@ public final class Purges implements PurgeService, PurgeBook, MeshAgent.Listener
                 || now - startedMs > config.syncTimeout().toMillis())) {
             inSync = true;
             zones.put(List.of());
+            shownInSync = true;
             aliveNow();
             List<String> silent = agents.stream().filter(agent -> !agent.wasAsked())
                     .map(agent -> agent.url() + " (" + agent.trouble() + ")").toList();
@@ -448,6 +451,11 @@ public final class Purges implements PurgeService, PurgeBook, MeshAgent.Listener
 
     static String word(Kind kind) {
         return kind.name().toLowerCase(Locale.ROOT);
+    }
+
+    /** Whether this agent is in sync and its zones know; from any thread. */
+    public boolean isShownInSync() {
+        return shownInSync;
     }
 
     /** Purges that are in force. */

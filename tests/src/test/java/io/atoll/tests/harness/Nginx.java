@@ -12,6 +12,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import java.util.regex.Pattern;
+import java.util.stream.Stream;
 
 /**
  * A real nginx with a configuration of its own, as a child process in the foreground. At its end its error log must
@@ -28,6 +29,8 @@ public final class Nginx implements AutoCloseable {
     private final List<Pattern> expected = new ArrayList<>();
     private int workers = 2;
     private boolean master = true;
+    private boolean daemon;
+    private long daemonPid;
     private String main = "";
     private String http = "";
     private String others = "";
@@ -58,6 +61,12 @@ public final class Nginx implements AutoCloseable {
     /** One process that is master and worker at once (`master_process off`). */
     public Nginx singleProcess() {
         master = false;
+        return this;
+    }
+
+    /** In the background, as a service manager's `forking` has it: what {@link #upgrade} needs. */
+    public Nginx daemon() {
+        daemon = true;
         return this;
     }
 
@@ -138,8 +147,11 @@ public final class Nginx implements AutoCloseable {
         write();
         launch();
         Await.until("nginx in " + prefix + " to start", START, () -> {
-            if (!process.isAlive()) {
+            if (!process.isAlive() && (!daemon || process.exitValue() != 0)) {
                 throw new AssertionError("nginx ended with " + process.exitValue() + ":\n" + errorLog() + output());
+            }
+            if (daemon) {
+                daemonPid = filedPid();
             }
             return Files.exists(pidFile()) && (!master || workerPids().size() == workers);
         });
@@ -203,19 +215,48 @@ public final class Nginx implements AutoCloseable {
         });
     }
 
-    /** Process id of the master, or of the single process. */
-    public long pid() {
-        return process.pid();
+    /** Binary upgrade: USR2, WINCH when the successor's workers run, QUIT when those of before are gone. */
+    public void upgrade() {
+        long old = pid();
+        Proc.signal(old, "USR2");
+        long next = Await.value("a successor of nginx " + old, START, () -> {
+            long pid = filedPid();
+            return pid != 0 && pid != old && workers(pid).size() == workers ? pid : null;
+        });
+        Proc.signal(old, "WINCH");
+        Await.until("no worker of nginx " + old, START, () -> Proc.children(old).equals(List.of(next)));
+        Proc.signal(old, "QUIT");
+        Await.until("nginx " + old + " to end", START, () -> !Proc.alive(old));
+        daemonPid = next;
     }
 
-    /** True while the process that was started lives. */
+    /** What the pid file says; 0 when there is none. */
+    private long filedPid() {
+        try {
+            String text = Files.exists(pidFile()) ? Files.readString(pidFile()).trim() : "";
+            return text.isEmpty() ? 0 : Long.parseLong(text);
+        } catch (IOException e) {
+            return 0;
+        }
+    }
+
+    /** Process id of the master, or of the single process. */
+    public long pid() {
+        return daemon ? daemonPid : process.pid();
+    }
+
+    /** True while the process that was started, or its successor, lives. */
     public boolean isRunning() {
-        return process != null && process.isAlive();
+        return process != null && (daemon ? daemonPid != 0 && Proc.alive(daemonPid) : process.isAlive());
     }
 
     /** Workers that take new connections, in order of their ids. */
     public List<Long> workerPids() {
-        return Proc.children(pid()).stream().filter(p -> Proc.title(p).equals("nginx: worker process")).toList();
+        return workers(pid());
+    }
+
+    private static List<Long> workers(long pid) {
+        return Proc.children(pid).stream().filter(p -> Proc.title(p).equals("nginx: worker process")).toList();
     }
 
     /** Waits until only that many children are left: old workers gone, no zombie, no compile child. */
@@ -233,7 +274,7 @@ public final class Nginx implements AutoCloseable {
             }
         });
         Await.until("nginx " + pid() + " to die", START,
-                () -> !process.isAlive() && children.stream().noneMatch(Proc::alive));
+                () -> !isRunning() && children.stream().noneMatch(Proc::alive));
     }
 
     /** Ends it as `nginx -s quit`. */
@@ -275,6 +316,10 @@ public final class Nginx implements AutoCloseable {
 
     private void end(String signal) {
         Proc.signal(pid(), signal);
+        if (daemon) {
+            Await.until("nginx " + pid() + " to end", START, () -> !isRunning());
+            return;
+        }
         try {
             if (!process.waitFor(START.toSeconds(), TimeUnit.SECONDS)) {
                 kill();
@@ -292,7 +337,7 @@ public final class Nginx implements AutoCloseable {
                 Files.deleteIfExists(prefix.resolve("sock"));
             }
             List<String> command = new ArrayList<>(wrapper);
-            command.addAll(List.of("nginx", "-p", prefix + "/", "-c", configuration().toString()));
+            command.addAll(List.of(daemon ? binary() : "nginx", "-p", prefix + "/", "-c", configuration().toString()));
             ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true)
                     .redirectOutput(prefix.resolve("logs/output").toFile());
             builder.environment().putAll(environment);
@@ -300,6 +345,12 @@ public final class Nginx implements AutoCloseable {
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
+    }
+
+    /** With its folder, as nginx wants it to start its successor. */
+    private static String binary() {
+        return Stream.of(System.getenv("PATH").split(":")).map(folder -> Path.of(folder, "nginx")).filter(Files::isExecutable)
+                .findFirst().orElseThrow(() -> new AssertionError("no nginx in PATH")).toString();
     }
 
     private Path pidFile() {
@@ -316,7 +367,7 @@ public final class Nginx implements AutoCloseable {
 
     private void write() {
         String text = others + """
-                daemon off;
+                daemon %s;
                 master_process %s;
                 worker_processes %d;
                 pid nginx.pid;
@@ -337,7 +388,7 @@ public final class Nginx implements AutoCloseable {
                     log_format scene '$msec|$status|$request_uri|$upstream_addr|$upstream_status|$request_time|$pid';
                 %s
                 }
-                """.formatted(master ? "on" : "off", workers, main,
+                """.formatted(daemon ? "on" : "off", master ? "on" : "off", workers, main,
                 http.contains("access_log logs/") ? "" : "access_log off;", http.indent(4));
         try {
             Files.writeString(configuration(), text);

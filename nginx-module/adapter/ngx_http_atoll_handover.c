@@ -77,12 +77,40 @@ ngx_http_atoll_is_worth_it(ngx_http_atoll_srv_conf_t *self)
     return self->fill_credit > 0 || ++self->fill_skipped % NGX_HTTP_ATOLL_FILL_WORTH == 0;
 }
 
+
+/*
+ * A relay is where two views of the ring meet: while nodes are told of a change one after the other, the owner as this node sees it is most
+ * likely the one that has the key. Not with a bound, where a relay is what an owner too busy for it leads to. Sets plan->previous to
+ * that owner, or returns 0.
+ */
+static ngx_uint_t
+ngx_http_atoll_find_owner(ngx_http_atoll_plan_t *plan)
+{
+    const atoll_peer_t  *owner;
+    atoll_balancer_t    *balancer = &plan->self->balancer;
+
+    if (plan->received != plan->self_tier || balancer->handover_ms == 0 || balancer->bound_percent != 0) {
+        return 0;
+    }
+
+    owner = atoll_owner(balancer, plan->hash, ngx_current_msec, 1);
+
+    if (owner == NULL || owner->avoid_until_ms > ngx_current_msec) {
+        return 0;
+    }
+
+    plan->previous = owner;
+    plan->again = 1;
+
+    return 1;
+}
+
 #endif
 
 
 /*
- * Before the step is written: turns a plan of an owner that misses to the previous owner, when there is one. A copy that is
- * only too old is revalidated above: the previous owner's is not younger.
+ * Before the step is written: turns a plan of an owner that misses to the previous owner, when there is one, and one of a relay to the
+ * owner. A copy that is only too old is revalidated above: the previous owner's is not younger.
  */
 void
 ngx_http_atoll_consider_fill(ngx_http_atoll_plan_t *plan)
@@ -93,9 +121,20 @@ ngx_http_atoll_consider_fill(ngx_http_atoll_plan_t *plan)
     ngx_http_upstream_t  *u = r->upstream;
     atoll_balancer_t     *balancer;
 
-    if (plan->role != NGX_HTTP_ATOLL_OWNER || plan->named || u->cache_status != NGX_HTTP_CACHE_MISS
-        || !(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD)) || plan->self->balancer.zone == NULL)
+    if ((plan->role != NGX_HTTP_ATOLL_OWNER && plan->role != NGX_HTTP_ATOLL_RELAY) || plan->named
+        || u->cache_status != NGX_HTTP_CACHE_MISS || !(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD)) || plan->self == NULL
+        || plan->self->balancer.zone == NULL)
     {
+        return;
+    }
+
+    if (plan->role == NGX_HTTP_ATOLL_RELAY) {
+
+        if (ngx_http_atoll_find_owner(plan)) {
+            plan->kind = NGX_HTTP_ATOLL_FILL;
+            plan->tier = plan->self_tier;
+        }
+
         return;
     }
 

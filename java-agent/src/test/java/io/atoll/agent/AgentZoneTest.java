@@ -138,6 +138,21 @@ class AgentZoneTest {
     }
 
     @Test
+    void shouldNeverHoldItsOwnNodeDown() throws Exception {
+        ZoneFixture zone = zone(ProbeSpec.http(), 60_000);
+        zone.setNode(ZoneFixture.text(one.address()));
+        try (AgentRig agent = new AgentRig(folder)) {
+            one.setScript(always(ILL));
+            one.cutConnections();
+            two.setScript(always(ILL));
+            two.cutConnections();
+            Await.until("a bad probe of its own", () -> agent.peer(0).path("probe").path("state").asText().equals("down"));
+            awaitDown(zone, 1);
+            assertEquals(0, zone.word(0, Reason.PROBE), "the node itself");
+        }
+    }
+
+    @Test
     void shouldLeaveServersOfTheRingBeforeAlone() throws Exception {
         Server left = new Server(ZoneFixture.text(two.address()), two.address(), PeerFlag.PREVIOUS);
         two.setScript(always(ILL));

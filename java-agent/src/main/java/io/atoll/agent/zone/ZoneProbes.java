@@ -121,11 +121,12 @@ final class ZoneProbes {
 
     /**
      * Writes what the results so far justify. A word that has run out is set again by a failure only: after a pause of
-     * this process, a first success must not bring back what was believed before.
+     * this process, a first success must not bring back what was believed before. None of this node about itself: when its nginx
+     * reads the word it runs, and one that has just been started must own its keys at once.
      */
     private static void writeVerdict(PeerWriter peers, PeerMonitor monitor, long now) {
         Peer peer = monitor.peer();
-        long word = monitor.word(now);
+        long word = peer.server().equals(peers.zone().node()) ? 0 : monitor.word(now);
         boolean stands = peers.zone().state(peer.slot()).stands(Reason.PROBE, now);
         if (word != 0 && !stands && monitor.health().state() == PeerHealth.State.RISING) {
             return;

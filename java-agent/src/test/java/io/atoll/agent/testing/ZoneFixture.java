@@ -88,6 +88,13 @@ public final class ZoneFixture {
         }
     }
 
+    /** Which node it is the zone of. */
+    public void setNode(String name) {
+        byte[] utf8 = name.getBytes(StandardCharsets.UTF_8);
+        bytes.putInt(HeaderRecord.NODE_LENGTH, utf8.length);
+        bytes.put(HeaderRecord.NODE, utf8);
+    }
+
     /** What lies at a path now, for reading. */
     public static Zone open(Path path) throws IOException {
         try (FileChannel file = FileChannel.open(path, StandardOpenOption.READ)) {

@@ -56,8 +56,10 @@ import io.atoll.agent.view.ZoneView;
 import io.atoll.agent.zone.AdminBook;
 import io.atoll.agent.zone.AgentContext;
 import io.atoll.agent.zone.MemberBook;
+import io.atoll.agent.zone.Newcomers;
 import io.atoll.agent.zone.ZoneAgent;
 import io.atoll.agent.zone.ZoneViews;
+import io.atoll.core.zone.FormerRings;
 import io.atoll.core.zone.ZoneLayout;
 import io.netty.channel.EventLoop;
 import io.netty.channel.EventLoopGroup;
@@ -86,6 +88,7 @@ public final class Agent implements AgentService, AutoCloseable {
     private final Members members;
     private final ExecutorService names = Executors.newSingleThreadExecutor(thread("names"));
     private final Purges purges;
+    private final Newcomers newcomers;
     private final String boot;
     private final List<ZoneAgent> zones = new ArrayList<>();
     private final MetricsPage metrics;
@@ -126,6 +129,7 @@ public final class Agent implements AgentService, AutoCloseable {
         this.purges = new Purges(config.purge(), purgeJournal(config.storePath()), config.token(), context, disk,
                 new ZonesOfPurges(), () -> zones.isEmpty() ? "" : zones.get(0).node());
         new PurgeMetrics(metrics.registry(), purges);
+        this.newcomers = new Newcomers(config.purge().agents(), config.token(), context, zones);
         long pid = ProcessHandle.current().pid();
         ZoneAgent.Services services = new ZoneAgent.Services(context,
                 new Prober(transport, loop, config.probe().keepalive()), new ProbeMetrics(metrics.registry()), book, memberBook,
@@ -226,6 +230,7 @@ public final class Agent implements AgentService, AutoCloseable {
                 zone.beat();
             }
             members.beat();
+            newcomers.beat();
             Map<Path, String> found = new HashMap<>();
             for (ZoneAgent zone : zones) {
                 if (!zone.state().equals("OK")) {
@@ -452,6 +457,11 @@ public final class Agent implements AgentService, AutoCloseable {
     @Override
     public CompletableFuture<List<ServerView>> servers(String node, String upstream) {
         return onAgent(() -> members.servers(node, upstream));
+    }
+
+    @Override
+    public CompletableFuture<List<FormerRings>> rings(String upstream) {
+        return onAgent(() -> zones.stream().flatMap(zone -> zone.rings(upstream).stream()).toList());
     }
 
     @Override

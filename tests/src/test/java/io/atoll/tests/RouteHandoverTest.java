@@ -3,11 +3,13 @@ package io.atoll.tests;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.atoll.core.zone.Zone;
 import io.atoll.core.zone.ZoneLayout.Reason;
 import io.atoll.tests.harness.Agent;
 import io.atoll.tests.harness.Await;
 import io.atoll.tests.harness.Http;
 import io.atoll.tests.harness.Load;
+import io.atoll.tests.harness.Nginx;
 import io.atoll.tests.harness.Proc;
 import io.atoll.tests.harness.RouteMesh;
 import io.atoll.tests.harness.RouteMesh.Node;
@@ -15,6 +17,8 @@ import io.atoll.tests.harness.Scene;
 import io.atoll.tests.harness.SceneExtension;
 import io.atoll.tests.harness.ZoneFile;
 import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.channels.FileChannel;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -56,6 +60,23 @@ class RouteHandoverTest {
 
         void start(int... members) {
             IntStream.of(members).parallel().forEach(number -> member(number, members).start());
+        }
+
+        List<Nginx> nginx(List<Integer> numbers) {
+            return numbers.stream().map(number -> edge(number).nginx()).toList();
+        }
+
+        /** Waits until its zone has a ring before. */
+        void awaitTold(int number) {
+            Await.until("edge " + number + " to be told of the owners before", FAR, () -> {
+                try (FileChannel file = FileChannel.open(edge(number).nginx().zone())) {
+                    Zone zone = Zone.attach(file.map(FileChannel.MapMode.READ_ONLY, 0, file.size()));
+                    return zone.upstreams().stream().anyMatch(upstream -> upstream.name().equals("edges")
+                            && zone.table(upstream.index()).table().handoverUntilMs() != 0);
+                } catch (IOException e) {
+                    throw new UncheckedIOException(e);
+                }
+            });
         }
 
         void reload(List<Integer> nodes, int... members) {
@@ -178,6 +199,36 @@ class RouteHandoverTest {
                 agent.remove("edges", stage.edge(number).server());
             }
         }
+    }
+
+    @Test
+    void shouldFetchNothingAnewWhenTwoNodesJoinAtOnce(Scene scene) throws IOException {
+        comeAtOnce(scene, List.of(1, 2, 3), List.of(1, 2, 3, 4, 5));
+    }
+
+    @Test
+    void shouldFetchNothingAnewWhenANodeReplacesOneThatItsListDoesNotName(Scene scene) throws IOException {
+        comeAtOnce(scene, List.of(1, 2, 3), List.of(1, 2, 4));
+    }
+
+    /** Nodes with empty zones, whose agent asks that of the others; who leaves runs on. */
+    private static void comeAtOnce(Scene scene, List<Integer> before, List<Integer> now) throws IOException {
+        Stage stage = Stage.open(scene, 5, "10m timeout=2s");
+        stage.start(numbers(before));
+        String there = scene.address(240) + ":9181";
+        Agent.in(scene, stage.nginx(before), "there", there, "").start();
+        stage.fetch("/r/", numbers(before));
+
+        List<Integer> fresh = now.stream().filter(number -> !before.contains(number)).toList();
+        fresh.parallelStream().forEach(number -> stage.member(number, numbers(now)).start());
+        Agent.in(scene, stage.nginx(fresh), "fresh", scene.address(241) + ":9181", "atoll.mesh.agents = [ \"http://" + there + "\" ]\n")
+                .start();
+        fresh.forEach(stage::awaitTold);
+        stage.reload(now.stream().filter(before::contains).toList(), numbers(now));
+        int anew = stage.fetch("/r/", numbers(now));
+        Scene.print("%s, then %s: of %d objects %d fetched anew, %d fills", before, now, OBJECTS, anew, stage.fills());
+        assertTrue(stage.fills() > OBJECTS / 8, stage.fills() + " fills");
+        assertTrue(anew <= OBJECTS / 1000, anew + " fetched anew");
     }
 
     private static int[] numbers(List<Integer> nodes) {

@@ -11,6 +11,7 @@ import io.atoll.agent.view.NameView;
 import io.atoll.agent.view.OwnerView;
 import io.atoll.agent.view.ServerView;
 import io.atoll.agent.view.ZoneView;
+import io.atoll.core.zone.FormerRings;
 import io.atoll.core.zone.MemberChange;
 
 /** What the API asks of the agent. Any thread may call; futures complete on the agent's. */
@@ -85,6 +86,9 @@ public interface AgentService {
 
     /** The servers of an upstream in each zone that has it. */
     CompletableFuture<List<ServerView>> servers(String node, String upstream);
+
+    /** The rings of an upstream in each zone that has it, for the other agents. */
+    CompletableFuture<List<FormerRings>> rings(String upstream);
 
     /** The names that are followed; empty where none are. */
     CompletableFuture<List<NameView>> names();

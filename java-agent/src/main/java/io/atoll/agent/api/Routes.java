@@ -22,6 +22,7 @@ import io.atoll.agent.view.HotKeyView;
 import io.atoll.agent.view.PeerView;
 import io.atoll.agent.view.UpstreamView;
 import io.atoll.agent.view.ZoneView;
+import io.atoll.agent.zone.RingMessages;
 
 /** The REST API: which path and method leads where, who may call, what is wrong with a call. */
 public final class Routes implements Function<Request, CompletionStage<Response>> {
@@ -78,6 +79,10 @@ public final class Routes implements Function<Request, CompletionStage<Response>
         CompletionStage<Response> purged = purges.apply(request, path);
         if (purged != null) {
             return purged;
+        }
+        if (path.subList(1, path.size()).equals(List.of("mesh", "rings"))) {
+            reads(request, "upstream");
+            return service.rings(request.parameter("upstream")).thenApply(rings -> Responses.json(200, RingMessages.write(rings)));
         }
         if (path.size() != 2) {
             throw unknown(request);

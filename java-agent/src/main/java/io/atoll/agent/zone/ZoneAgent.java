@@ -28,9 +28,11 @@ import io.atoll.agent.store.PeerName;
 import io.atoll.agent.store.Purge;
 import io.atoll.agent.store.ServerName;
 import io.atoll.agent.view.ServerView;
+import io.atoll.core.zone.FormerRings;
 import io.atoll.core.zone.MemberChange;
 import io.atoll.core.zone.Peer;
 import io.atoll.core.zone.PublishException;
+import io.atoll.core.zone.TablePublisher;
 import io.atoll.core.zone.Upstream;
 import io.atoll.core.zone.Zone;
 import io.atoll.core.zone.ZoneException;
@@ -419,6 +421,51 @@ public final class ZoneAgent {
             }
         });
         return outcome[0];
+    }
+
+    /** Upstreams whose owners before this zone may not know, since its nginx has just been started. */
+    Set<String> newIn() {
+        return ofUpstreams((publisher, upstream) -> publisher.isNew(upstream, context.nowMs()) ? Set.of(upstream.name()) : Set.of());
+    }
+
+    /** The rings of an upstream, for other nodes; empty when it is not here. */
+    public List<FormerRings> rings(String name) {
+        return List.copyOf(ofUpstreams((publisher, upstream) -> upstream.name().equals(name)
+                ? Set.of(publisher.rings(upstream, context.nowMs())) : Set.of()));
+    }
+
+    private <T> Set<T> ofUpstreams(BiFunction<TablePublisher, Upstream, Set<T>> look) {
+        return reading(() -> {
+            Set<T> found = new LinkedHashSet<>();
+            if (zone() != null && zone.agentEpoch() == agentEpoch) {
+                TablePublisher publisher = new TablePublisher(zone);
+                for (Upstream upstream : zone.upstreams()) {
+                    try {
+                        found.addAll(look.apply(publisher, upstream));
+                    } catch (PublishException e) {
+                        // no table yet, or none that can be read: the scan tells of it
+                    }
+                }
+            }
+            return found;
+        }, Set::of);
+    }
+
+    /** Takes over from other nodes who owned the keys of an upstream before. */
+    void learn(String name, List<FormerRings> told) {
+        guarded(() -> {
+            for (Upstream upstream : upstreams("", name)) {
+                if (zone.agentEpoch() == agentEpoch && new TablePublisher(zone).isNew(upstream, context.nowMs())
+                        && members.learn(file, upstream, told, context.nowMs()) == ZoneMembers.Outcome.DONE) {
+                    scan();
+                }
+            }
+        });
+    }
+
+    /** When its nginx was started; 0 while not attached. */
+    long startedMs() {
+        return reading(() -> zone() == null ? 0L : zone.startedMs(), () -> 0L);
     }
 
     /** What a call about members would change here; empty when it is not about this zone. */

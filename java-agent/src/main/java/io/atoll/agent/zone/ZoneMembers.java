@@ -6,6 +6,7 @@ import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.function.BiConsumer;
 
@@ -16,6 +17,7 @@ import io.atoll.agent.store.ServerAddress;
 import io.atoll.agent.store.ServerName;
 import io.atoll.agent.view.ServerView;
 import io.atoll.core.table.CompileException;
+import io.atoll.core.zone.FormerRings;
 import io.atoll.core.zone.Member;
 import io.atoll.core.zone.MemberChange;
 import io.atoll.core.zone.MemberChange.Kind;
@@ -165,6 +167,35 @@ public final class ZoneMembers {
             LOG.info("{}: members of upstream {} published as epoch {}: {} in the table, {} removed", path, upstream.name(), epoch,
                     Membership.inTable(wanted).size(), wanted.stream().filter(Member::isRemoved).count());
         }
+    }
+
+    /**
+     * Publishes the table of an upstream as it is, with the rings before that another node's zone has.
+     *
+     * @param told by other nodes; the first that says something new counts
+     */
+    Outcome learn(ZoneFile file, Upstream upstream, List<FormerRings> told, long nowMs) {
+        TablePublisher publisher = new TablePublisher(file.zone());
+        try (FileLock lock = file.tryLock()) {
+            if (lock == null || file.zone().isReplaced() || file.isReplaced()) {
+                return Outcome.LOCKED;
+            }
+            for (FormerRings rings : told) {
+                Optional<TablePublisher.Plan> plan = publisher.planAfter(upstream, rings, nowMs);
+                if (plan.isPresent()) {
+                    long epoch = publisher.publish(plan.get(), nowMs);
+                    LOG.info("{}: the owners before of upstream {}, as another node knows them, published as epoch {}", path,
+                            upstream.name(), epoch);
+                    return Outcome.DONE;
+                }
+            }
+            return Outcome.REFUSED;
+        } catch (ZoneException | PublishException | CompileException e) {
+            complain(e.getMessage());
+        } catch (java.io.IOException e) {
+            complain("the zone file cannot be locked (" + e.getMessage() + "); nothing can be published");
+        }
+        return Outcome.REFUSED;
     }
 
     /** Changes that the zone has and the book does not. */

@@ -25,6 +25,7 @@ import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 
 /**
@@ -66,6 +67,8 @@ public final class TablePublisher {
         private final Set<Integer> leaving = new HashSet<>();
         private final Set<Integer> serving = new HashSet<>();
         private final Set<Integer> fresh = new HashSet<>();
+        private final Map<Key, Integer> known = new HashMap<>();
+        private final Map<Integer, Member> strangers = new HashMap<>();
         private ByteBuffer table;
         private long configEpoch;
         /** Peers of the previous ring, then of the earlier one. */
@@ -88,10 +91,14 @@ public final class TablePublisher {
         }
     }
 
-    /** A peer of a ring, and its slot. */
-    private record Placed(CompileRequest.Peer peer, int slot) {
+    /** A peer of a ring, and its slot; or the member that has yet to get one. */
+    private record Placed(CompileRequest.Peer peer, int slot, Member stranger) {
+        Placed(CompileRequest.Peer peer, int slot) {
+            this(peer, slot, null);
+        }
+
         Placed in(int ringFlag) {
-            return new Placed(peer.withFlags(peer.flags() | ringFlag), slot);
+            return new Placed(peer.withFlags(peer.flags() | ringFlag), slot, stranger);
         }
     }
 
@@ -213,6 +220,64 @@ public final class TablePublisher {
         return plan(upstream, wanted);
     }
 
+    // ---- handover to a node that has just come
+
+    /**
+     * Whether this node's nginx was started less than a handover ago and its table has no ring before that counts: it may not
+     * know who owned its keys.
+     */
+    public boolean isNew(Upstream upstream, long nowMs) {
+        long handoverMs = handoverMs(upstream);
+        Table active = table(upstream);
+        long startedMs = zone.startedMs();
+        return handoverMs != 0 && startedMs != 0 && Math.abs(nowMs - startedMs) < handoverMs
+                && (active.ringPeers(ZoneLayout.Ring.PREVIOUS) == 0 || nowMs >= active.handoverUntilMs());
+    }
+
+    /** The rings of the table in force, for other nodes. */
+    public FormerRings rings(Upstream upstream, long nowMs) {
+        Table active = table(upstream);
+        boolean open = nowMs < active.handoverUntilMs();
+        return new FormerRings(servers(upstream, active, ZoneLayout.Ring.PRIMARY),
+                open ? servers(upstream, active, ZoneLayout.Ring.PREVIOUS) : List.of(),
+                open ? servers(upstream, active, ZoneLayout.Ring.EARLIER) : List.of(),
+                open ? Math.min(Handover.LIMIT_MS, active.handoverUntilMs() - nowMs) : 0);
+    }
+
+    private List<FormerRings.Server> servers(Upstream upstream, Table table, int ring) {
+        return ring(upstream, table, ring).stream().map(placed -> {
+            Member member = member(upstream, placed.slot());
+            return new FormerRings.Server(member.server(), new MemberChange.Address(member.address(), member.socketAddress()),
+                    placed.peer().weight(), (placed.peer().flags() & PeerFlag.DOWN) != 0);
+        }).toList();
+    }
+
+    /**
+     * The table of the members as they are, with the rings before that it would have if the table before it had been the one that
+     * another node tells of. Writes nothing.
+     *
+     * @return nothing when that says nothing new
+     * @throws PublishException naming what is missing
+     */
+    public Optional<Plan> planAfter(Upstream upstream, FormerRings told, long nowMs) {
+        Table active = table(upstream);
+        List<CompileRequest.Peer> primary = peers(ring(upstream, active, ZoneLayout.Ring.PRIMARY));
+        Handover.Previous previous = told.after(primary, nowMs, handoverMs(upstream));
+        if (previous.members().isEmpty()) {
+            return Optional.empty();
+        }
+        List<Placed> behind = new ArrayList<>();
+        told.ring(previous.members()).forEach(server -> behind.add(stranger(server).in(PeerFlag.PREVIOUS)));
+        if (!previous.earlier().isEmpty()) {
+            told.ring(previous.earlier()).forEach(server -> behind.add(stranger(server).in(PeerFlag.EARLIER)));
+        }
+        return Optional.of(plan(upstream, members(upstream), active, behind, previous.untilMs()));
+    }
+
+    private static Placed stranger(FormerRings.Server server) {
+        return new Placed(server.peer(), NO_SLOT, server.member());
+    }
+
     private Plan plan(Upstream upstream, List<Member> wanted, Table active, List<Placed> previous, long untilMs) {
         Plan plan = new Plan(upstream, List.copyOf(wanted));
         plan.configEpoch = active.configEpoch();
@@ -290,7 +355,7 @@ public final class TablePublisher {
     }
 
     private void placeSlots(Plan plan, Table active) {
-        Map<Key, Integer> known = new HashMap<>();
+        Map<Key, Integer> known = plan.known;
         List<Integer> free = new ArrayList<>();
         List<Integer> former = new ArrayList<>();
         for (int slot = 0; slot < sections.slots; slot++) {
@@ -362,6 +427,33 @@ public final class TablePublisher {
             plan.slots[i] = free.get(next++);
             plan.fresh.add(plan.slots[i]);
         }
+        giveStrangersSlots(plan, free.subList(next, free.size()));
+    }
+
+    /** Those of the rings before that this zone has not met: told by another node. */
+    private void giveStrangersSlots(Plan plan, List<Integer> free) {
+        List<Placed> placed = new ArrayList<>();
+        int next = 0;
+        for (Placed peer : plan.previous) {
+            if (peer.slot() != NO_SLOT) {
+                placed.add(peer);
+                continue;
+            }
+            Integer slot = plan.known.get(Key.of(peer.stranger()));
+            if (slot == null) {
+                checkTexts(peer.stranger());
+                if (next == free.size()) {
+                    throw new PublishException(Cause.NO_ROOM, "the zone file of " + zone.length() + " bytes has no slot left for the "
+                            + "former server " + peer.stranger().address() + " of upstream " + plan.upstream.name()
+                            + "; raise size= of atoll_zone and reload nginx");
+                }
+                slot = free.get(next++);
+                plan.known.put(Key.of(peer.stranger()), slot);
+                plan.strangers.put(slot, peer.stranger());
+            }
+            placed.add(new Placed(peer.peer(), slot));
+        }
+        plan.previous = placed;
     }
 
     private static void checkTexts(Member member) {
@@ -430,9 +522,13 @@ public final class TablePublisher {
         for (int i = 0; i < plan.slots.length; i++) {
             boolean joins = goesOn && plan.inTable[i] && !plan.wanted.get(i).isDown() && !plan.serving.contains(plan.slots[i]);
             if (plan.fresh.contains(plan.slots[i])) {
-                nameSlot(plan, i, ++incarnation);
+                nameSlot(plan, plan.slots[i], plan.wanted.get(i), ++incarnation);
             }
             describe(plan, i, joins ? Math.max(1, nowMs) : 0);
+        }
+        for (Map.Entry<Integer, Member> stranger : plan.strangers.entrySet()) {
+            nameSlot(plan, stranger.getKey(), stranger.getValue(), ++incarnation);
+            describeStranger(plan, stranger.getKey(), stranger.getValue());
         }
         for (int slot : plan.leaving) {
             forget(plan, slot);
@@ -457,11 +553,9 @@ public final class TablePublisher {
     }
 
     /** Takes a slot away from whoever had it, and gives it its name: renew_slot, name_slot of atoll_zone_publish.c. */
-    private void nameSlot(Plan plan, int index, long incarnation) {
-        int slot = plan.slots[index];
+    private void nameSlot(Plan plan, int slot, Member member, long incarnation) {
         int record = zone.identityRecord(slot);
         int state = zone.stateRecord(slot);
-        Member member = plan.wanted.get(index);
         releaseInt(record + PeerIdentityRecord.STATE, PeerLife.VACANT);
         setLong(state + PeerStateRecord.INCARNATION, incarnation);
         VarHandle.fullFence();
@@ -484,16 +578,28 @@ public final class TablePublisher {
         setLong(record + PeerIdentityRecord.INCARNATION, incarnation);
     }
 
-    private void describe(Plan plan, int index, long rampStartMs) {
-        int slot = plan.slots[index];
+    /** A peer that is no member and never was one here. */
+    private void describeStranger(Plan plan, int slot, Member member) {
+        describe(slot, member);
         int record = zone.identityRecord(slot);
-        Member member = plan.wanted.get(index);
+        setLong(record + PeerIdentityRecord.RETIRED_EPOCH, plan.configEpoch);
+        releaseInt(record + PeerIdentityRecord.STATE, PeerLife.FORMER);
+    }
+
+    private void describe(int slot, Member member) {
+        int record = zone.identityRecord(slot);
         setInt(record + PeerIdentityRecord.FLAGS, member.flags());
         setInt(record + PeerIdentityRecord.WEIGHT, member.weight());
         setInt(record + PeerIdentityRecord.CONF_WEIGHT, member.confWeight());
         setInt(record + PeerIdentityRecord.MAX_CONNS, member.maxConns());
         setInt(record + PeerIdentityRecord.MAX_FAILS, member.maxFails());
         setInt(record + PeerIdentityRecord.FAIL_TIMEOUT_MS, member.failTimeoutMs());
+    }
+
+    private void describe(Plan plan, int index, long rampStartMs) {
+        int slot = plan.slots[index];
+        int record = zone.identityRecord(slot);
+        describe(slot, plan.wanted.get(index));
         if (rampStartMs != 0) {
             setLong(zone.stateRecord(slot) + PeerStateRecord.RAMP_START_MS, rampStartMs);
         }

@@ -129,6 +129,11 @@ public final class Zone {
         return memory.relaxed(HeaderRecord.MASTER_START);
     }
 
+    /** CLOCK_MONOTONIC milliseconds at which this node's nginx was started, not reloaded or upgraded; 0 never. */
+    public long startedMs() {
+        return memory.relaxed(HeaderRecord.STARTED_MS);
+    }
+
     /** Name of this node; empty when not known. */
     public String node() {
         String node = memory.text(HeaderRecord.NODE_LENGTH, HeaderRecord.NODE, HeaderRecord.NODE_ELEMENTS);

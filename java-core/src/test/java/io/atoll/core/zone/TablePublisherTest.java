@@ -2,6 +2,7 @@ package io.atoll.core.zone;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -19,6 +20,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
@@ -290,6 +292,41 @@ class TablePublisherTest {
         change(added("e:80", 1));
         publishAt(NOW + 22_000);
         assertEquals(Map.of(), previousOwners(), "handover is off");
+    }
+
+    @Test
+    void shouldTakeOverTheRingsThatAnotherNodeTellsOf() {
+        declare(new Peer("a:80"), new Peer("b:80"), new Peer("new:80"));
+        image.bytes().putInt(image.upstream(0) + ZoneLayout.UpstreamRecord.HANDOVER_MS, 10_000);
+        TablePublisher publisher = new TablePublisher(zone);
+        Upstream upstream = zone.upstreams().get(0);
+        assertFalse(publisher.isNew(upstream, NOW), "not started");
+        image.bytes().putLong(ZoneLayout.HeaderRecord.STARTED_MS, NOW - 1000);
+        assertTrue(publisher.isNew(upstream, NOW));
+        Map<Integer, String> owners = owners();
+
+        List<FormerRings.Server> same = publisher.rings(upstream, NOW).primary();
+        assertEquals(List.of("a:80", "b:80", "new:80"), same.stream().map(FormerRings.Server::name).toList());
+        assertTrue(publisher.planAfter(upstream, new FormerRings(same, List.of(), List.of(), 0), NOW).isEmpty(), "nothing new");
+
+        List<FormerRings.Server> before = List.of(same.get(0), same.get(1), server("gone:80"));
+        List<FormerRings.Server> first = List.of(same.get(0), server("gone:80"));
+        publisher.publish(publisher.planAfter(upstream, new FormerRings(before, first, List.of(), 5000), NOW).orElseThrow(), NOW);
+        assertFalse(publisher.isNew(upstream, NOW));
+        assertEquals(owners, owners());
+        assertEquals(Set.of("a:80", "b:80", "gone:80"), Set.copyOf(previousOwners().values()));
+        assertEquals(Set.of("a:80", "gone:80"), Set.copyOf(owners(ZoneLayout.Ring.EARLIER).values()));
+        assertEquals(NOW + 10_000, zone.table(0).table().handoverUntilMs());
+        assertEquals(new FormerRings(same, before, first, 9000), publisher.rings(upstream, NOW + 1000), "as it was told");
+        assertEquals(Map.of("a:80", 1, "b:80", 1, "new:80", 1), inForce(), "who is told of is no member");
+
+        change(added("c:80", 1));
+        publishAt(NOW + 1000);
+        assertEquals(Set.of("a:80", "gone:80"), Set.copyOf(owners(ZoneLayout.Ring.EARLIER).values()), "it keeps its slot");
+    }
+
+    private static FormerRings.Server server(String name) {
+        return new FormerRings.Server(name, added(name, 1).addresses().get(0), 1, false);
     }
 
     private void publishAt(long nowMs) {

@@ -118,8 +118,13 @@ public final class Agent implements AutoCloseable {
 
     /** One beside an nginx, with more settings as above, whose API is reached where it listens; not started yet. */
     public static Agent in(Scene scene, Nginx front, String name, String listen, String settings) {
+        return in(scene, List.of(front), name, listen, settings);
+    }
+
+    /** As before, beside several. */
+    public static Agent in(Scene scene, List<Nginx> fronts, String name, String listen, String settings) {
         try {
-            return scene.keep(new Agent(scene, List.of(front), name, listen, Http.address(listen), null,
+            return scene.keep(new Agent(scene, fronts, name, listen, Http.address(listen), null,
                     List.of("-Xmx64m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"), settings));
         } catch (IOException e) {
             throw new UncheckedIOException(e);

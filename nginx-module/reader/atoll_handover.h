@@ -1,7 +1,8 @@
 /*
  * Handover: who may still hold a key that this node owns and lacks, for a while after a change of members.
  *
- * docs/architecture.md, "Handover, exactly". Part of the balancer: same thread, no lock, nothing written.
+ * docs/architecture.md, "Handover, exactly". Part of the balancer: same thread, no lock, nothing written. Twin of the
+ * question: io.atoll.core.lookup.PreviousOwners.
  */
 #ifndef ATOLL_HANDOVER_H
 #define ATOLL_HANDOVER_H

@@ -7,6 +7,7 @@ public final class ArrayWords implements WorkerWords {
     private final long[] incarnation;
     private final long[][] reasons;
     private final long[] rampStartMs;
+    private final long[] changedMs;
     private final long[] accessedMs;
     private final long[] checkedMs;
     private final int[] fails;
@@ -17,6 +18,7 @@ public final class ArrayWords implements WorkerWords {
         incarnation = new long[slots];
         reasons = new long[slots][Reason.values().length];
         rampStartMs = new long[slots];
+        changedMs = new long[slots];
         accessedMs = new long[slots];
         checkedMs = new long[slots];
         fails = new int[slots];
@@ -28,9 +30,15 @@ public final class ArrayWords implements WorkerWords {
         reasons[slot][reason.ordinal()] = untilMs;
     }
 
+    /** Sets when the peer was last taken out of traffic, let back or found well again. */
+    public void setChangedMs(int slot, long ms) {
+        changedMs[slot] = ms;
+    }
+
     /** Gives the slot to another peer: all words 0, then the number. */
     public void setIncarnation(int slot, long number) {
         reasons[slot] = new long[Reason.values().length];
+        changedMs[slot] = 0;
         incarnation[slot] = number;
     }
 
@@ -47,6 +55,11 @@ public final class ArrayWords implements WorkerWords {
     @Override
     public long rampStartMs(int slot) {
         return rampStartMs[slot];
+    }
+
+    @Override
+    public long changedMs(int slot) {
+        return changedMs[slot];
     }
 
     @Override

@@ -16,6 +16,9 @@ public interface PeerWords {
     /** When the present ramp began; 0 none. */
     long rampStartMs(int slot);
 
+    /** When the peer was last taken out of traffic by an operator, let back, or found well again; 0 never. */
+    long changedMs(int slot);
+
     /** Failed requests since the last success, unsigned. */
     int fails(int slot);
 

@@ -35,6 +35,11 @@ public final class ZoneWords implements PeerWords {
     }
 
     @Override
+    public long changedMs(int slot) {
+        return zone.state(slot).changedMs();
+    }
+
+    @Override
     public int fails(int slot) {
         return zone.state(slot).fails();
     }

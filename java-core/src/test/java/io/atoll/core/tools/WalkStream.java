@@ -19,8 +19,8 @@ import java.nio.ByteOrder;
 import java.util.Random;
 
 /**
- * Random zones with what happens to requests in them by the Java walk, as a stream that another implementation of the walk
- * plays again and compares.
+ * Random zones with what happens to requests in them by the Java walk, then with whom a node asks for keys that it lacks, as a
+ * stream that another implementation plays again and compares. Most tables hold rings from before, which no walk may touch.
  *
  * <pre>
  *   java -cp target/classes:target/test-classes io.atoll.core.tools.WalkStream SEED ZONES OPERATIONS | comparer
@@ -41,7 +41,15 @@ import java.util.Random;
  *   4 SET      stores {@code value} in a word of {@code slot}: {@code argument} 0-3 that reason, 4 ramp_start_ms
  *   5 IS       a word of {@code slot} must be {@code value}: {@code argument} as above, 5 fails, 6 requests in flight
  *   6 OTHERS   the worker of row 1 has {@code value} requests at {@code slot} now
+ *   7 ASK      the previous owner of the key hash {@code argument} must have {@code slot}, 0xffffffff for nobody; {@code request}
+ *              0 for the first question, 1 after the answer to the one before. {@code value}: bits 0-31 a slot whose server
+ *              name is that of the node that asks, 0xffffffff for none of the upstream; bit 32 it knows that it has returned;
+ *              from bit 40 the rule of the answer ({@code PreviousOwners.Rule}, from 1), 0 for nobody
+ *   8 GONE     {@code slot} goes to another peer, the incarnation is {@code value}, its words are 0
  * </pre>
+ *
+ * <p>SET also has 7 changed_ms, 8 started_ms of the header, 9 the worker's own avoid_until_ms of the peer. After the first ASK there
+ * are no more walks.
  *
  * <p>A walk that is begun anew reports its peer first. The same seed gives the same stream.
  */
@@ -53,7 +61,7 @@ public final class WalkStream {
     private static final int KEYLESS = 1;
     private static final int PICK = 2;
     private static final int DONE = 3;
-    private static final int SET = 4;
+    static final int SET = 4;
     private static final int IS = 5;
     private static final int OTHERS = 6;
     private static final int RAMP = 4;
@@ -61,17 +69,19 @@ public final class WalkStream {
     private static final int INFLIGHT = 6;
     private static final int OPERATION_SIZE = 32;
     private static final int MOST_PEERS = 8;
+    private static final int SLOTS = MOST_PEERS + HandoverSteps.MOST_FORMER;
     private static final int BUFFER = 256 * 1024;
+    private static final int LONGEST_STEP_MS = 300;
     private static final int[] SLOW_STARTS = {0, 200, 5000};
     private static final int[] PANICS = {0, 50, 100};
     private static final int[] BOUNDS = {0, 101, 125, 200};
 
     private final Random random;
-    private final ZoneImage image = new ZoneImage(1, MOST_PEERS, BUFFER);
+    private final ZoneImage image = new ZoneImage(1, SLOTS, BUFFER);
     private final ByteBuffer operations;
     private final Table table;
     private final Balancer balancer;
-    private final ArrayWords words = new ArrayWords(MOST_PEERS);
+    private final ArrayWords words = new ArrayWords(SLOTS);
     private final Walk[] walks = new Walk[REQUESTS];
     private final int[] others = new int[MOST_PEERS];
     private long now = 1_000_000;
@@ -93,7 +103,10 @@ public final class WalkStream {
     private WalkStream(RandomUpstreams upstreams, int steps) {
         random = upstreams.random();
         Upstream upstream = upstreams.next(MOST_PEERS);
-        image.publish(0, upstream.name(), upstream.peers());
+        HandoverSteps handover = new HandoverSteps(random, upstream.peers());
+        image.publish(0, upstream.name(), handover.peers(), handover.slots(),
+                handover.isOpen() ? now + LONGEST_STEP_MS * (long) steps : 0);
+        image.bytes().putInt(image.upstream(0) + UpstreamRecord.HANDOVER_MS, handover.handoverMs());
         int slowStart = SLOW_STARTS[random.nextInt(SLOW_STARTS.length)];
         int panic = PANICS[random.nextInt(PANICS.length)];
         int bound = BOUNDS[random.nextInt(BOUNDS.length)];
@@ -101,12 +114,13 @@ public final class WalkStream {
         image.bytes().putInt(image.upstream(0) + UpstreamRecord.BOUND_PERCENT, bound);
         image.bytes().putInt(image.upstream(0) + UpstreamRecord.PANIC_PERCENT, panic);
         table = Zone.attach(image.bytes()).table(0).table();
-        for (int slot = 0; slot < table.peerCount(); slot++) {
+        for (int slot = 0; slot < handover.slotCount(); slot++) {
             words.setIncarnation(slot, 1);
         }
         balancer = new Balancer(table, words, slowStart, panic, bound);
-        // Each step makes at most two operations; at the end every word is looked at.
-        operations = ByteBuffer.allocate((2 * steps + 2 * REQUESTS + 7 * MOST_PEERS) * OPERATION_SIZE).order(ByteOrder.LITTLE_ENDIAN);
+        // Each step makes at most two operations, three of handover; at the end of the walks every word is looked at.
+        operations = ByteBuffer.allocate((2 * steps + 3 * (steps / 2) + 2 * REQUESTS + 7 * MOST_PEERS) * OPERATION_SIZE)
+                .order(ByteOrder.LITTLE_ENDIAN);
         for (int request = 0; request < REQUESTS; request++) {
             begin(request);
         }
@@ -114,6 +128,7 @@ public final class WalkStream {
             step();
         }
         lookAtEveryWord();
+        handover.play(this, table, words, now, steps / 2);
     }
 
     private void write(OutputStream out) throws IOException {
@@ -126,12 +141,16 @@ public final class WalkStream {
     }
 
     private void put(int kind, int request, int argument, int slot, long value) {
-        operations.putInt(kind).putInt(request).putInt(argument).putInt(slot).putLong(now).putLong(value);
+        put(kind, request, argument, slot, now, value);
+    }
+
+    void put(int kind, int request, int argument, int slot, long nowMs, long value) {
+        operations.putInt(kind).putInt(request).putInt(argument).putInt(slot).putLong(nowMs).putLong(value);
     }
 
     private void step() {
         int request = random.nextInt(REQUESTS);
-        now += random.nextInt(4) == 0 ? random.nextInt(300) : 0;
+        now += random.nextInt(4) == 0 ? random.nextInt(LONGEST_STEP_MS) : 0;
         switch (random.nextInt(11)) {
             case 0, 1 -> begin(request);
             case 2 -> setWord();

@@ -6,6 +6,7 @@ import io.atoll.core.table.TableCompiler;
 import io.atoll.core.zone.ZoneLayout;
 import io.atoll.core.zone.ZoneLayout.HeaderRecord;
 import io.atoll.core.zone.ZoneLayout.HotSetRecord;
+import io.atoll.core.zone.ZoneLayout.PeerFlag;
 import io.atoll.core.zone.ZoneLayout.PeerIdentityRecord;
 import io.atoll.core.zone.ZoneLayout.PeerLife;
 import io.atoll.core.zone.ZoneLayout.PeerStateRecord;
@@ -21,7 +22,9 @@ import java.lang.invoke.VarHandle;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
 import java.util.List;
+import java.util.stream.IntStream;
 
 /**
  * A zone in memory as the nginx master writes it, for tests that want one without nginx. Upstream i gets the slots from
@@ -145,6 +148,16 @@ public final class ZoneImage {
 
     /** Declares an upstream, and publishes its table in the buffer that is not active. */
     public void publish(int index, String name, List<Peer> peers) {
+        publish(index, name, peers, IntStream.range(0, peers.size()).toArray(), 0);
+    }
+
+    /**
+     * The same with peers of former rings among them.
+     *
+     * @param slots of each peer among those of the upstream; each that is first met takes its slot
+     * @param handoverUntilMs until when the former rings count
+     */
+    public void publish(int index, String name, List<Peer> peers, int[] slots, long handoverUntilMs) {
         int record = upstream(index);
         bytes.putInt(record + UpstreamRecord.STATE, UpstreamState.USED);
         putText(record + UpstreamRecord.NAME_LENGTH, record + UpstreamRecord.NAME, name);
@@ -155,21 +168,25 @@ public final class ZoneImage {
         putText(record + UpstreamRecord.FILE_LENGTH, record + UpstreamRecord.FILE, "/etc/nginx/nginx.conf");
         bytes.putInt(record + UpstreamRecord.FILE_LINE, 7);
         for (int i = 0; i < peers.size(); i++) {
-            putPeer(index * slotsPerUpstream + i, index, peers.get(i));
+            int slot = slots[i];
+            if (Arrays.stream(slots, 0, i).noneMatch(taken -> taken == slot)) {
+                putPeer(index * slotsPerUpstream + slot, index, peers.get(i));
+            }
         }
-        putTable(index, peers);
+        putTable(index, peers, slots, handoverUntilMs);
     }
 
-    private void putTable(int index, List<Peer> peers) {
+    private void putTable(int index, List<Peer> peers, int[] slots, long handoverUntilMs) {
         ByteBuffer region = new CompileRequest(List.of(new CompileRequest.Upstream("u", peers))).region();
         TableCompiler.compile(region);
         ByteBuffer table = CompileRequest.table(region, 0);
         epoch++;
         table.putLong(TableRecord.CONFIG_EPOCH, 1);
+        table.putLong(TableRecord.HANDOVER_UNTIL_MS, handoverUntilMs);
         int firstPeer = (int) table.getLong(TableRecord.PEERS_OFFSET);
         for (int i = 0; i < peers.size(); i++) {
             int peer = firstPeer + i * TablePeerRecord.SIZE;
-            table.putInt(peer + TablePeerRecord.SLOT, index * slotsPerUpstream + table.getInt(peer + TablePeerRecord.SOURCE));
+            table.putInt(peer + TablePeerRecord.SLOT, index * slotsPerUpstream + slots[table.getInt(peer + TablePeerRecord.SOURCE)]);
         }
         int which = 1 - active(index);
         int at = buffer(index, which);
@@ -185,7 +202,8 @@ public final class ZoneImage {
     private void putPeer(int slot, int upstream, Peer peer) {
         int record = identity(slot);
         long incarnation = bytes.getLong(record + PeerIdentityRecord.INCARNATION) + 1;
-        bytes.putInt(record + PeerIdentityRecord.STATE, PeerLife.MEMBER);
+        bytes.putInt(record + PeerIdentityRecord.STATE,
+                (peer.flags() & (PeerFlag.PREVIOUS | PeerFlag.EARLIER)) == 0 ? PeerLife.MEMBER : PeerLife.FORMER);
         bytes.putInt(record + PeerIdentityRecord.UPSTREAM, upstream);
         bytes.putLong(record + PeerIdentityRecord.INCARNATION, incarnation);
         bytes.putInt(record + PeerIdentityRecord.FLAGS, peer.flags());

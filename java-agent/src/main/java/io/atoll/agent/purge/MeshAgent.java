@@ -16,6 +16,7 @@ import java.util.random.RandomGenerator;
 
 import com.fasterxml.jackson.databind.JsonNode;
 
+import io.atoll.agent.http.HttpCalls;
 import io.atoll.agent.store.Purge;
 
 /**
@@ -26,6 +27,7 @@ import io.atoll.agent.store.Purge;
  */
 final class MeshAgent {
     private static final Duration TIMEOUT = Duration.ofSeconds(5);
+    private static final Duration WHOLE_TIMEOUT = Duration.ofSeconds(15);
     private static final int BATCH_PURGES = 200;
     private static final int BATCH_BYTES = 40_000;
     private static final long SHORTEST_PAUSE_MS = 100;
@@ -176,7 +178,7 @@ final class MeshAgent {
         if (!token.isEmpty()) {
             request.header("Authorization", "Bearer " + token);
         }
-        client.sendAsync(request.build(), HttpResponse.BodyHandlers.ofString())
+        HttpCalls.send(client, request.build(), WHOLE_TIMEOUT)
                 .thenComposeAsync(response -> read(response, reader), loop)
                 .whenCompleteAsync((done, problem) -> ended(problem, askEveryMs), loop);
     }

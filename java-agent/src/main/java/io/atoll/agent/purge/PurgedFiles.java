@@ -7,28 +7,39 @@ import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
+import java.util.ArrayDeque;
 import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Queue;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Executor;
 import java.util.function.Consumer;
 
+import io.atoll.agent.http.HttpCalls;
+
 /**
  * Has the nginx beside the agent delete what a purged key had in its caches (atoll_purge), so that the space is there again at
- * once. No part of the purge: when it fails, the file stays until nginx removes it.
+ * once. No part of the purge: when it fails, the file stays until nginx removes it. Up to 8 are asked for at a time, so that many
+ * purges at once leave nginx its connections; the others wait.
  *
  * <p>Used on the agent's thread only.
  */
 final class PurgedFiles {
     private static final Duration TIMEOUT = Duration.ofSeconds(2);
     private static final int REMEMBERED = 1000;
+    private static final int AT_ONCE = 8;
 
     private final List<String> urls;
     private final HttpClient client;
     private final Executor loop;
     private final Consumer<String> ended;
     private final Map<String, Outcome> outcomes = new LinkedHashMap<>();
+    private final Queue<Deletion> waiting = new ArrayDeque<>();
+    private int underWay;
+
+    private record Deletion(String id, Outcome outcome, String url, String key, long generation) {}
 
     private static final class Outcome {
         private int asked;
@@ -61,9 +72,30 @@ final class PurgedFiles {
         for (String url : urls) {
             for (long generation : generations) {
                 outcome.asked++;
-                client.sendAsync(request(url, key, generation), HttpResponse.BodyHandlers.discarding())
-                        .whenCompleteAsync((answer, problem) -> answered(id, outcome, url, answer, problem), loop);
+                waiting.add(new Deletion(id, outcome, url, key, generation));
             }
+        }
+        next();
+    }
+
+    private void next() {
+        while (underWay < AT_ONCE && !waiting.isEmpty()) {
+            Deletion one = waiting.remove();
+            underWay++;
+            send(one).whenCompleteAsync((answer, problem) -> {
+                underWay--;
+                answered(one.id(), one.outcome(), one.url(), answer, problem);
+                next();
+            }, loop);
+        }
+    }
+
+    /** Does not throw: a purge does not depend on it. */
+    private CompletableFuture<HttpResponse<String>> send(Deletion one) {
+        try {
+            return HttpCalls.send(client, request(one.url(), one.key(), one.generation()), TIMEOUT);
+        } catch (IllegalArgumentException e) {
+            return CompletableFuture.failedFuture(e);
         }
     }
 
@@ -73,7 +105,7 @@ final class PurgedFiles {
                 .timeout(TIMEOUT).method("PURGE", HttpRequest.BodyPublishers.noBody()).build();
     }
 
-    private void answered(String id, Outcome outcome, String url, HttpResponse<Void> answer, Throwable problem) {
+    private void answered(String id, Outcome outcome, String url, HttpResponse<String> answer, Throwable problem) {
         outcome.asked--;
         if (problem != null) {
             Throwable cause = problem.getCause() == null ? problem : problem.getCause();

@@ -3,7 +3,6 @@ package io.atoll.agent.purge;
 import java.io.IOException;
 import java.net.http.HttpClient;
 import java.nio.file.Path;
-import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Collection;
@@ -23,6 +22,7 @@ import java.util.function.Supplier;
 import io.atoll.agent.api.ApiException;
 import io.atoll.agent.api.PurgeService;
 import io.atoll.agent.config.AgentConfig.PurgeConfig;
+import io.atoll.agent.http.HttpCalls;
 import io.atoll.agent.store.Purge;
 import io.atoll.agent.store.PurgeJournal;
 import io.atoll.agent.view.PurgeView;
@@ -112,8 +112,7 @@ public final class Purges implements PurgeService, PurgeBook, MeshAgent.Listener
             purgeAtStart(journal.isDamaged() ? "the journal was damaged" : "away for longer than atoll.purge.expire");
         }
         HttpClient client = config.agents().isEmpty() && config.delete().isEmpty() ? null
-                : HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).connectTimeout(Duration.ofSeconds(1))
-                        .executor(loop).build();
+                : HttpCalls.client();
         for (String url : config.agents()) {
             agents.add(new MeshAgent(url, token, client, loop, context.clock(), context.random(),
                     config.expire().toMillis(), this));

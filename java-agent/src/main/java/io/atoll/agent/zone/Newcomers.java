@@ -4,7 +4,6 @@ import java.net.URI;
 import java.net.URLEncoder;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
-import java.net.http.HttpResponse;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.HashMap;
@@ -13,6 +12,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 
+import io.atoll.agent.http.HttpCalls;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -42,8 +42,7 @@ public final class Newcomers {
         this.token = token;
         this.context = context;
         this.zones = zones;
-        this.client = agents.isEmpty() ? null : HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1)
-                .connectTimeout(Duration.ofSeconds(1)).executor(context.loop()).build();
+        this.client = agents.isEmpty() ? null : HttpCalls.client();
     }
 
     /** To be called at each heartbeat, after the zones were looked after. */
@@ -71,7 +70,7 @@ public final class Newcomers {
         if (!token.isEmpty()) {
             request.header("Authorization", "Bearer " + token);
         }
-        client.sendAsync(request.build(), HttpResponse.BodyHandlers.ofString()).whenCompleteAsync((response, problem) -> {
+        HttpCalls.send(client, request.build(), TIMEOUT).whenCompleteAsync((response, problem) -> {
             outstanding--;
             if (problem == null && response.statusCode() == 200) {
                 told(agent, upstream, response.body());

@@ -5,11 +5,10 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
 import java.net.InetSocketAddress;
-import java.net.http.HttpClient;
-import java.time.Duration;
 import java.util.List;
 import java.util.SplittableRandom;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.TimeUnit;
@@ -17,6 +16,7 @@ import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 
 import com.sun.net.httpserver.HttpServer;
+import io.atoll.agent.http.HttpCalls;
 import io.atoll.agent.store.Purge;
 import io.atoll.agent.testing.Await;
 import org.junit.jupiter.api.AfterEach;
@@ -30,6 +30,7 @@ class MeshAgentTest {
     private final AtomicLong now = new AtomicLong(1_000_000);
     private final AtomicInteger missed = new AtomicInteger();
     private final AtomicInteger asked = new AtomicInteger();
+    private final CountDownLatch received = new CountDownLatch(1);
     private HttpServer server;
 
     @AfterEach
@@ -44,6 +45,7 @@ class MeshAgentTest {
     private void serve(int port) throws IOException {
         server = HttpServer.create(new InetSocketAddress("127.0.0.1", port), 0);
         server.createContext("/v1/mesh/purges", exchange -> {
+            received.countDown();
             byte[] answer = "{\"purges\":[],\"last\":0,\"more\":false}".getBytes(java.nio.charset.StandardCharsets.UTF_8);
             exchange.sendResponseHeaders(200, answer.length);
             exchange.getResponseBody().write(answer);
@@ -53,9 +55,7 @@ class MeshAgentTest {
     }
 
     private MeshAgent agent() {
-        HttpClient client = HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).connectTimeout(Duration.ofSeconds(1))
-                .build();
-        return new MeshAgent("http://127.0.0.1:" + server.getAddress().getPort(), "", client, loop, now::get,
+        return new MeshAgent("http://127.0.0.1:" + server.getAddress().getPort(), "", HttpCalls.client(), loop, now::get,
                 new SplittableRandom(1), EXPIRE_MS, new MeshAgent.Listener() {
                     @Override
                     public void told(MeshAgent agent, List<Purge> purges) {}
@@ -106,5 +106,21 @@ class MeshAgentTest {
         now.addAndGet(2 * ASK_EVERY_MS);
         awaitAnswers(agent, 4, false);
         assertEquals(1, missed.get());
+    }
+
+    /** Resolving a name may take long: it is not done on the agent's thread. */
+    @Test
+    void shouldCallWithoutTheAgentsThread() throws IOException {
+        serve(0);
+        MeshAgent agent = agent();
+        assertTrue(CompletableFuture.supplyAsync(() -> {
+            agent.act(ASK_EVERY_MS);
+            try {
+                return received.await(10, TimeUnit.SECONDS);
+            } catch (InterruptedException e) {
+                return false;
+            }
+        }, loop).join());
+        awaitAnswers(agent, 1, false);
     }
 }

@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.security.Security;
 import java.util.concurrent.Callable;
+import java.util.concurrent.CompletionException;
 import java.util.concurrent.CountDownLatch;
 
 import io.atoll.agent.Agent;
@@ -82,12 +83,23 @@ public final class Main implements Callable<Integer> {
             stopOnSignal(agent);
             agent.start();
         } catch (IOException e) {
-            LoggerFactory.getLogger("io.atoll.agent").error(e.getMessage());
-            // Not by way of the hook, which ends with 0.
-            Runtime.getRuntime().halt(1);
+            giveUp(e.getMessage());
+        } catch (RuntimeException e) {
+            Throwable cause = e instanceof CompletionException && e.getCause() != null ? e.getCause() : e;
+            giveUp("The agent cannot start: " + cause + where(cause));
         }
         new CountDownLatch(1).await();
         return 0;
+    }
+
+    private static void giveUp(String why) {
+        LoggerFactory.getLogger("io.atoll.agent").error(why);
+        // Not by way of the hook, which ends with 0.
+        Runtime.getRuntime().halt(1);
+    }
+
+    private static String where(Throwable problem) {
+        return problem.getStackTrace().length == 0 ? "" : ", at " + problem.getStackTrace()[0];
     }
 
     private static void stopOnSignal(Agent agent) {

@@ -1,6 +1,8 @@
 package io.atoll.agent.config;
 
 import java.net.InetSocketAddress;
+import java.net.URI;
+import java.net.URISyntaxException;
 import java.net.UnknownHostException;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -87,13 +89,25 @@ final class Section {
         }
         for (ConfigValue element : list) {
             String url = String.valueOf(element.unwrapped());
-            if (form.matcher(url).matches()) {
+            if (form.matcher(url).matches() && !hasHostAndPort(url)) {
+                problem(key, element, expected + ", with a host name of letters, digits, - and . and a port from 1 to 65535");
+            } else if (form.matcher(url).matches()) {
                 urls.add(url.endsWith("/") ? url.substring(0, url.length() - 1) : url);
             } else {
                 problem(key, element, expected);
             }
         }
         return urls;
+    }
+
+    /** Whether it has both as an HTTP client sees them, to which edge_1 is no host. */
+    private static boolean hasHostAndPort(String url) {
+        try {
+            URI uri = new URI(url);
+            return uri.getHost() != null && uri.getPort() >= 1 && uri.getPort() <= 65_535;
+        } catch (URISyntaxException e) {
+            return false;
+        }
     }
 
     /** A list, which may be empty, of name servers: IP or IP:PORT, [IPV6]:PORT. */

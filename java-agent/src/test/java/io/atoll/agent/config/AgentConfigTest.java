@@ -59,11 +59,11 @@ class AgentConfigTest {
     @Test
     void shouldLeaveItselfOutOfTheAgentsToTell() throws Exception {
         AgentConfig config = AgentConfig.read(file("""
-                atoll.api.listen = "127.0.0.1:9182"
-                atoll.mesh.agents = ["http://127.0.0.1:9181", "http://127.0.0.1:9182/", "http://127.0.0.1:91822"]
+                atoll.api.listen = "127.0.0.1:6182"
+                atoll.mesh.agents = ["http://127.0.0.1:6181", "http://127.0.0.1:6182/", "http://127.0.0.1:61822"]
                 atoll.purge.delete = ["http://127.0.0.1:80/a/delete", "https://[::1]:443/"]
                 """));
-        assertEquals(List.of("http://127.0.0.1:9181", "http://127.0.0.1:91822"), config.purge().agents());
+        assertEquals(List.of("http://127.0.0.1:6181", "http://127.0.0.1:61822"), config.purge().agents());
         assertEquals(List.of("http://127.0.0.1:80/a/delete", "https://[::1]:443"), config.purge().delete());
     }
 
@@ -73,6 +73,18 @@ class AgentConfigTest {
             assertProblem("agent.conf:1: atoll.purge.delete is \"" + wrong + "\"; expected the address of a location with "
                     + "atoll_purge, such as \"http://127.0.0.1:8099/purge\"", "atoll.purge.delete = [\"" + wrong + "\"]");
         }
+    }
+
+    @Test
+    void shouldRefuseAgentsThatNoHttpClientCanCall() throws IOException {
+        for (String wrong : List.of("http://edge_1:9181", "http://10.0.0.2:91810", "http://10.0.0.2:0", "http://edge.-a:9181", "http://[::g]:1")) {
+            String problem = problems("atoll.mesh.agents = [\"" + wrong + "\"]").get(0);
+            assertTrue(problem.startsWith("agent.conf:1: atoll.mesh.agents is \"" + wrong + "\"; expected the address of an agent's API, "
+                    + "such as \"http://10.0.0.2:9181\""), problem);
+        }
+        assertProblem("agent.conf:1: atoll.mesh.agents is \"http://edge_1:9181\"; expected the address of an agent's API, such as "
+                + "\"http://10.0.0.2:9181\", with a host name of letters, digits, - and . and a port from 1 to 65535",
+                "atoll.mesh.agents = [\"http://edge_1:9181\"]");
     }
 
     @Test

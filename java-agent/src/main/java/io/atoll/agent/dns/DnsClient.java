@@ -123,6 +123,9 @@ final class DnsClient implements AutoCloseable {
                 done.complete(Answer.none("no such name, says " + text(server)));
             } else if (!response.code().equals(DnsResponseCode.NOERROR)) {
                 next(response.code() + " from " + text(server));
+            } else if (response.isTruncated()) {
+                // Netty hands over what came by UDP when TCP fails: some of the records would pass for all of them.
+                next("a cut answer from " + text(server) + ", and none over TCP");
             } else {
                 try {
                     readRecords(response, server);

@@ -4,10 +4,14 @@ import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.UnknownHostException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * Whom to ask, and for what: resolv.conf(5).
@@ -18,6 +22,7 @@ import java.util.List;
  * @param attempts rounds over the servers
  */
 record ResolvConf(List<InetSocketAddress> servers, List<String> search, int ndots, int attempts) {
+    private static final Logger LOG = LoggerFactory.getLogger("io.atoll.resolve");
     private static final int PORT = 53;
 
     /** Of a file that cannot be read, as resolv.conf(5) says: the name server on this machine. */
@@ -25,8 +30,11 @@ record ResolvConf(List<InetSocketAddress> servers, List<String> search, int ndot
 
     static ResolvConf read(Path file) {
         try {
-            return parse(Files.readAllLines(file));
+            // Any byte may stand in a comment.
+            return parse(Files.readAllLines(file, StandardCharsets.ISO_8859_1));
         } catch (IOException e) {
+            LOG.warn("{} cannot be read ({}): unless atoll.resolve.servers names others, the name server on this machine is asked", file,
+                    e.toString());
             return NOTHING;
         }
     }

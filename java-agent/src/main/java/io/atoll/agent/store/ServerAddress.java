@@ -16,7 +16,9 @@ public final class ServerAddress {
     private static final int PORT = 80;
     private static final int LONGEST = 256;
     private static final String UNIX = "unix:";
-    private static final Pattern IPV4 = Pattern.compile("\\d{1,3}(\\.\\d{1,3}){3}");
+    private static final String OCTET = "(25[0-5]|2[0-4]\\d|[01]?\\d?\\d)";
+    private static final Pattern IPV4 = Pattern.compile(OCTET + "(\\." + OCTET + "){3}");
+    private static final Pattern FOUR_NUMBERS = Pattern.compile("\\d+(\\.\\d+){3}\\.?");
     private static final Pattern HOST = Pattern.compile("[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?");
 
     private ServerAddress() {}
@@ -36,6 +38,9 @@ public final class ServerAddress {
         boolean literal = host.startsWith("[") || IPV4.matcher(host).matches();
         if (!literal && !HOST.matcher(host).matches()) {
             throw new IllegalArgumentException("HOST, HOST:PORT, [IPV6]:PORT or unix:PATH");
+        }
+        if (!literal && FOUR_NUMBERS.matcher(host).matches()) {
+            throw new IllegalArgumentException("an IPv4 address of four numbers from 0 to 255");
         }
         port(server, host);
         if (literal) {

@@ -142,6 +142,20 @@ class NameLookupTest {
     }
 
     @Test
+    void shouldNotTakeSomeOfTheRecordsForAllOfThem() {
+        dns.withoutTcp().mode(Mode.TRUNCATED).host("cache.example", 60, "10.0.0.1", "10.0.0.2");
+        NameLookup alone = lookup(Families.IPV4, dns);
+        Answer<InetAddress> answer = get(() -> alone.addresses("cache.example", List.of()));
+        assertEquals(Answer.Status.FAILED, answer.status(), answer.toString());
+        assertTrue(answer.detail().contains("a cut answer from " + dns.address()), answer.detail());
+        try (DnsServer second = DnsServer.start()) {
+            second.host("cache.example", 60, "10.0.0.1", "10.0.0.2");
+            NameLookup both = lookup(Families.IPV4, dns, second);
+            assertEquals(List.of("10.0.0.1", "10.0.0.2"), texts(get(() -> both.addresses("cache.example", List.of()))));
+        }
+    }
+
+    @Test
     void shouldKeepTheAddressesOfAFamilyThatCannotBeAskedFor() throws Exception {
         InetAddress six = InetAddress.getByName("fd00::1");
         InetAddress four = InetAddress.getByName("10.0.0.9");

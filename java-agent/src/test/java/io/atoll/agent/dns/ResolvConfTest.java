@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import java.io.IOException;
 import java.net.InetSocketAddress;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -39,6 +40,12 @@ class ResolvConfTest {
     void shouldAskThisMachineWhenThereIsNoServer() {
         assertEquals(List.of(new InetSocketAddress("127.0.0.1", 53)), parse("search x\n").servers());
         assertEquals(ResolvConf.NOTHING, ResolvConf.read(folder.resolve("none")));
+    }
+
+    @Test
+    void shouldReadAFileWithBytesThatAreNoText() throws IOException {
+        Path file = Files.write(folder.resolve("resolv.conf"), "# caf\u00e9\nnameserver 10.0.0.1\n".getBytes(StandardCharsets.ISO_8859_1));
+        assertEquals(List.of(new InetSocketAddress("10.0.0.1", 53)), ResolvConf.read(file).servers());
     }
 
     @Test

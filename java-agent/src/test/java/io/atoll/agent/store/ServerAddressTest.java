@@ -31,7 +31,8 @@ class ServerAddressTest {
 
     @ParameterizedTest
     @ValueSource(strings = {"", " ", "a b", "10.0.0.1:", "10.0.0.1:0", "10.0.0.1:65536", "10.0.0.1:x", "10.0.0.1:1:2", "[::1",
-        "[::1]80", "[nobody]:80", "unix:a.sock", "-a", "a/b", "999.0.0.1"})
+        "[::1]80", "[nobody]:80", "unix:a.sock", "-a", "a/b", "999.0.0.1", "300.1.1.1:80", "10.0.0.256",
+        "1000.0.0.1"})
     void shouldRefuseWhatNginxWouldNotTake(String server) {
         assertThrows(IllegalArgumentException.class, () -> ServerAddress.check(server));
     }
@@ -40,5 +41,15 @@ class ServerAddressTest {
     void shouldKnowNames() {
         assertTrue(ServerAddress.isName("cache1.example:80"));
         ServerAddress.check("cache_1.example.");
+        ServerAddress.check("10.0.0.1.example");
+    }
+
+    /** Such a name would be one for the system's resolver, which may keep the agent's event loop waiting. */
+    @Test
+    void shouldTellByThePatternAloneThatFourNumbersAreNoAddress() {
+        assertEquals("an IPv4 address of four numbers from 0 to 255",
+                assertThrows(IllegalArgumentException.class, () -> ServerAddress.check("300.1.1.1")).getMessage());
+        assertThrows(IllegalArgumentException.class, () -> ServerAddress.literal("300.1.1.1:80"));
+        ServerAddress.check("255.255.255.255");
     }
 }

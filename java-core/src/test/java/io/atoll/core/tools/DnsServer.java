@@ -38,6 +38,8 @@ public final class DnsServer implements AutoCloseable {
         NOISE,
         /** Sends messages whose records are cut off. */
         CUT,
+        /** Says that not all records fit, and sends one. */
+        TRUNCATED,
         /** Sends records whose data is not of their kind. */
         WRONG_DATA
     }
@@ -184,6 +186,16 @@ public final class DnsServer implements AutoCloseable {
         }
     }
 
+    /** Listens over UDP alone from now on. */
+    public DnsServer withoutTcp() {
+        try {
+            tcp.close();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+        return this;
+    }
+
     /** Is back, on the same port. */
     public void restart() {
         try {
@@ -257,6 +269,11 @@ public final class DnsServer implements AutoCloseable {
             case NOISE -> Arrays.copyOf(query, 7);
             case SERVFAIL -> message(query, question, 2, List.of(), limit);
             case NXDOMAIN -> message(query, question, 3, List.of(), limit);
+            case TRUNCATED -> {
+                byte[] message = message(query, question, known == null ? 3 : 0, wanted(known, type, now).stream().limit(1).toList(), limit);
+                message[2] |= 0x02;
+                yield message;
+            }
             default -> {
                 byte[] message = message(query, question, known == null ? 3 : 0, wanted(known, type, now), limit);
                 yield now == Mode.CUT ? Arrays.copyOf(message, Math.max(12 + question.length, message.length - 3)) : message;

@@ -182,6 +182,45 @@ class AgentOperatorTest {
         }
     }
 
+    private ZoneFixture named(ScriptedServer... servers) throws Exception {
+        Server[] at = java.util.Arrays.stream(servers).map(server -> new Server("cache.example:80", server.address(), 0)).toArray(Server[]::new);
+        return ZoneFixture.create(folder.resolve("nginx.zone"), ProbeSpec.none(), 0, at);
+    }
+
+    @Test
+    void shouldKeepAServerDrainedThatIsElsewhereInAnotherZoneFile() throws Exception {
+        named(one);
+        try (AgentRig agent = new AgentRig(folder)) {
+            assertDone(agent.change("cache.example:80", "drain", ""));
+        }
+        ZoneFixture elsewhere = named(two);
+        try (AgentRig agent = new AgentRig(folder)) {
+            agent.awaitState("OK");
+            Await.until("the drain at the other address", () -> elsewhere.word(0, Reason.ADMIN) == ZoneLayout.FOREVER);
+            ZoneFixture both = named(one, two);
+            Await.until("the drain in the next file", () -> both.word(1, Reason.ADMIN) == ZoneLayout.FOREVER);
+            assertEquals(ZoneLayout.FOREVER, both.word(0, Reason.ADMIN));
+        }
+    }
+
+    @Test
+    void shouldNotDrainAServerAgainForAnAddressThatItHadBeforeItWasUndrained() throws Exception {
+        named(one);
+        try (AgentRig agent = new AgentRig(folder)) {
+            assertDone(agent.change("cache.example:80", "drain", ""));
+            ZoneFixture elsewhere = named(two);
+            Await.until("the drain at the other address", () -> elsewhere.word(0, Reason.ADMIN) == ZoneLayout.FOREVER);
+            assertDone(agent.change(ZoneFixture.text(two.address()), "undrain", ""));
+            assertEquals(0, agent.json("/v1/status").path("agent").path("decisions").asInt());
+        }
+        ZoneFixture zone = named(two);
+        try (AgentRig agent = new AgentRig(folder)) {
+            agent.awaitState("OK");
+            AgentRig.awaitHeartbeats(zone, 2);
+            assertEquals(0, zone.word(0, Reason.ADMIN));
+        }
+    }
+
     @Test
     void shouldKeepADrainThatItsJournalLost() throws Exception {
         ZoneFixture zone = zone(0);

@@ -2,6 +2,7 @@ package io.atoll.agent.zone;
 
 import java.util.ArrayList;
 import java.util.Collection;
+import java.util.Collections;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Set;
@@ -74,24 +75,40 @@ final class ZoneDecisions {
     }
 
     /**
-     * A server whose name leads elsewhere: what was decided about all addresses that it had is decided about its new ones.
+     * A server whose name leads elsewhere: what was decided about all addresses that it had is decided about its new ones. Of a server that was not here
+     * before, as after the start of an agent or with another zone file, the book says which addresses it had.
      *
      * @param before the peers until now
      * @param after  those from now on
      */
     void inherit(List<Pool> before, List<Pool> after) {
+        List<AdminDecision> inherited = new ArrayList<>();
         for (Pool pool : after) {
             for (Pool.Member member : pool.members()) {
                 PeerName name = nameOf(pool, member.peer());
                 List<PeerName> had = namesOf(before, name);
+                if (had.isEmpty()) {
+                    had = decidedAway(after, name);
+                }
                 if (book.get(name) == null && !had.isEmpty() && !had.contains(name) && had.stream().allMatch(other -> book.get(other) != null)) {
                     AdminDecision decision = book.get(had.get(0));
                     LOG.info("{}: {} of {} goes with the name to {}", path, decision.kind(), decision.peer(), name.address());
-                    journal.accept(new AdminDecision(name, decision.kind(), decision.untilMs(), decision.untilWall(), decision.boot(),
+                    inherited.add(new AdminDecision(name, decision.kind(), decision.untilMs(), decision.untilWall(), decision.boot(),
                             decision.note()));
                 }
             }
         }
+        inherited.forEach(journal);
+    }
+
+    /** The peers of a server that the book knows; empty when one of them is here. */
+    private List<PeerName> decidedAway(List<Pool> pools, PeerName server) {
+        List<PeerName> decided = book.all().stream().map(AdminDecision::peer).filter(peer -> isSameServer(peer, server)).toList();
+        return Collections.disjoint(decided, namesOf(pools, server)) ? decided : List.of();
+    }
+
+    private static boolean isSameServer(PeerName one, PeerName other) {
+        return one.zone().equals(other.zone()) && one.upstream().equals(other.upstream()) && one.server().equals(other.server());
     }
 
     /** The peers of a server, itself included. */
@@ -100,7 +117,7 @@ final class ZoneDecisions {
         for (Pool pool : pools) {
             for (Pool.Member member : pool.members()) {
                 PeerName name = nameOf(pool, member.peer());
-                if (name.upstream().equals(server.upstream()) && name.server().equals(server.server())) {
+                if (isSameServer(name, server)) {
                     names.add(name);
                 }
             }
@@ -128,7 +145,25 @@ final class ZoneDecisions {
                 matching.add(decision.peer());
             }
         }
+        if (lifts) {
+            matching.addAll(left(pools, matching));
+        }
         return matching;
+    }
+
+    /**
+     * Decisions about addresses that a server had, when none stands about the ones that it has any more: a later start would have them go with the name.
+     */
+    private List<PeerName> left(List<Pool> pools, Set<PeerName> lifted) {
+        List<PeerName> left = new ArrayList<>();
+        for (AdminDecision decision : book.all()) {
+            List<PeerName> here = namesOf(pools, decision.peer());
+            if (!here.contains(decision.peer()) && here.stream().anyMatch(lifted::contains)
+                    && here.stream().allMatch(peer -> lifted.contains(peer) || book.get(peer) == null)) {
+                left.add(decision.peer());
+            }
+        }
+        return left;
     }
 
     private static boolean isMeant(Change change, PeerName peer) {

@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.net.InetAddress;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -251,7 +252,10 @@ final class Members implements AutoCloseable {
     private void follow() {
         Map<String, Set<String>> hosts = new LinkedHashMap<>();
         Map<String, Set<String>> services = new LinkedHashMap<>();
-        zones.forEach(zone -> zone.names().forEach(server -> use(hosts, server)));
+        Set<String> servers = new HashSet<>();
+        zones.forEach(zone -> servers.addAll(zone.names()));
+        servers.forEach(server -> use(hosts, server));
+        book.keepResolved(servers);
         for (ServiceConfig service : config.resolve().services()) {
             services.computeIfAbsent(service.name(), name -> new TreeSet<>()).add(service.upstream());
             ServiceTargets.named(names.targets(service.name())).forEach(target -> use(hosts, target.server()));
@@ -293,12 +297,20 @@ final class Members implements AutoCloseable {
 
     /** Addresses that names stand for now, for a start without both zone and DNS. Now and then, since they may change often. */
     private void journalAddresses() {
+        if (book.moved().isEmpty()) {
+            return;
+        }
+        CompletableFuture<Map<ServerName, MemberDecision>> moved = last.isDone() ? CompletableFuture.completedFuture(takeMoved())
+                : last.handle((before, problem) -> null).thenApplyAsync(nothing -> takeMoved(), context.loop());
+        last = moved.thenApplyAsync(this::writeOrSay, disk);
+    }
+
+    /** Decided when no other change is on its way to the journal: of a server that is being removed, nothing must be put behind its removal. */
+    private Map<ServerName, MemberDecision> takeMoved() {
         Map<ServerName, MemberDecision> moved = new LinkedHashMap<>();
         book.moved().forEach(decision -> moved.put(decision.name(), decision));
-        if (!moved.isEmpty()) {
-            take(moved);
-            CompletableFuture.runAsync(() -> writeOrSay(moved), disk);
-        }
+        take(moved);
+        return moved;
     }
 
     // ---- services
@@ -389,7 +401,7 @@ final class Members implements AutoCloseable {
         zones.forEach(ZoneAgent::applyMembers);
     }
 
-    /** On the agent's event loop. What was not journaled yet is on its way to the disk's thread then. */
+    /** On the agent's event loop. What was not journaled yet is on its way to the disk's thread then, or behind a change that is. */
     @Override
     public void close() {
         closed = true;

@@ -153,6 +153,20 @@ class AgentNamesTest {
         }
     }
 
+    @Test
+    void shouldForgetWhereANameLedThatNoServerHasAnyMore() throws Exception {
+        dns.host("own.example", 0, "10.0.0.3");
+        try (AgentRig agent = agent("")) {
+            await(agent, with("own.example:81", "10.0.0.3:81 1"));
+            ZoneFixture.create(folder.resolve("nginx.zone"), ProbeSpec.none(), 0, Server.at(new InetSocketAddress("10.0.0.1", 80)));
+            Await.until("the name not to be followed", () -> name(agent, "own.example").isMissingNode() && members(agent).size() == 1);
+            dns.stop();
+            zone();
+            Await.until("a look-up in vain", () -> name(agent, "own.example").path("failures").asInt() > 0);
+            assertEquals(with(), members(agent), "what nginx found, not what it stood for once");
+        }
+    }
+
     private static long admin(AgentRig agent, String address) throws Exception {
         return ZoneFixture.open(agent.zonePath()).reason(slot(agent, address), Reason.ADMIN);
     }

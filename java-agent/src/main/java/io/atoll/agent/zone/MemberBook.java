@@ -6,6 +6,7 @@ import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 
 import io.atoll.agent.store.MemberDecision;
 import io.atoll.agent.store.ServerName;
@@ -40,6 +41,22 @@ public final class MemberBook {
         if (!merged.equals(resolved)) {
             resolved = Map.copyOf(merged);
             version++;
+        }
+    }
+
+    /**
+     * Forgets what names stand for that no server has any more: one that comes back later stands for what it does then.
+     *
+     * @param used servers that zones have; those of the book are kept, too
+     */
+    public void keepResolved(Set<String> used) {
+        Map<String, List<MemberChange.Address>> kept = new HashMap<>(resolved);
+        decisions.keySet().forEach(name -> kept.remove(name.server()));
+        kept.keySet().removeAll(used);
+        if (!kept.isEmpty()) {
+            Map<String, List<MemberChange.Address>> rest = new HashMap<>(resolved);
+            rest.keySet().removeAll(kept.keySet());
+            resolved = Map.copyOf(rest);
         }
     }
 

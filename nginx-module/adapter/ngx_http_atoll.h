@@ -90,7 +90,7 @@ typedef struct {
     ngx_array_t               upstreams;        /* of ngx_http_atoll_srv_conf_t *, with `atoll` */
     ngx_array_t               routes;           /* of ngx_http_atoll_route_t * */
     ngx_array_t               disks;            /* of ngx_http_atoll_disk_t */
-    ngx_array_t               purges;           /* of ngx_http_atoll_purge_t */
+    ngx_array_t               purges;           /* of ngx_http_atoll_purge_t * */
 
     /* master: between postconfiguration and init_module */
     atoll_known_t             known;            /* the live zone's members, where the upstreams' previous rings lie */
@@ -122,24 +122,24 @@ typedef struct {
 } ngx_http_atoll_disk_t;
 
 
+/* An atoll_purge. */
+typedef struct {
+    ngx_http_complex_value_t   key;             /* in nginx's cache */
+    ngx_str_t                  name;            /* of the cache's zone */
+    ngx_shm_zone_t            *zone;
+    u_char                    *file;            /* where it stands */
+    ngx_uint_t                 line;
+} ngx_http_atoll_purge_t;
+
+
 typedef struct {
     ngx_http_complex_value_t  *purge_key;       /* NULL: host, path and arguments */
-    ngx_http_complex_value_t  *purge_file;      /* the key of atoll_purge, in nginx's cache; NULL: no atoll_purge here */
-    ngx_shm_zone_t            *purge_zone;      /* and that cache's zone */
+    ngx_http_atoll_purge_t    *purge;           /* NULL: no atoll_purge here */
 
     /* worker, see ngx_http_atoll_answer.c */
     ngx_http_upstream_conf_t  *limits_of;       /* NULL: nobody has asked for limits */
     ngx_http_upstream_conf_t  *limits[NGX_HTTP_ATOLL_TIERS];   /* by tiers before the origin, less one; NULL: not made yet */
 } ngx_http_atoll_loc_conf_t;
-
-
-/* An atoll_purge. */
-typedef struct {
-    ngx_str_t                   zone;
-    ngx_http_atoll_loc_conf_t  *conf;
-    u_char                     *file;           /* where it stands */
-    ngx_uint_t                  line;
-} ngx_http_atoll_purge_t;
 
 
 /* The `atoll` key of a request. */

@@ -140,7 +140,7 @@ ngx_http_atoll_create_main_conf(ngx_conf_t *cf)
     if (ngx_array_init(&amcf->upstreams, cf->pool, 4, sizeof(ngx_http_atoll_srv_conf_t *)) != NGX_OK
         || ngx_array_init(&amcf->routes, cf->pool, 1, sizeof(ngx_http_atoll_route_t *)) != NGX_OK
         || ngx_array_init(&amcf->disks, cf->pool, 1, sizeof(ngx_http_atoll_disk_t)) != NGX_OK
-        || ngx_array_init(&amcf->purges, cf->pool, 1, sizeof(ngx_http_atoll_purge_t)) != NGX_OK)
+        || ngx_array_init(&amcf->purges, cf->pool, 1, sizeof(ngx_http_atoll_purge_t *)) != NGX_OK)
     {
         return NULL;
     }
@@ -208,8 +208,17 @@ ngx_http_atoll_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_atoll_loc_conf_t  *prev = parent;
     ngx_http_atoll_loc_conf_t  *conf = child;
 
+    ngx_http_core_loc_conf_t  *clcf;
+
     if (conf->purge_key == NULL) {
         conf->purge_key = prev->purge_key;
+    }
+
+    /* an "if" in the location: nginx keeps the handler, and asks it with the settings of the "if" */
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (conf->purge == NULL && clcf->noname) {
+        conf->purge = prev->purge;
     }
 
     return NGX_CONF_OK;
@@ -240,6 +249,13 @@ ngx_http_atoll_check_upstreams(ngx_conf_t *cf)
             ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                           "\"%V\" needs \"atoll <key>\" in the same upstream \"%V\" in %s:%ui; another balancing method "
                           "there takes its place", &ascf->orphan, &uscfp[i]->host, uscfp[i]->file_name, uscfp[i]->line);
+            return NGX_ERROR;
+        }
+
+        if (ascf->upstream && ascf->peers == NULL) {
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "\"atoll\" of upstream \"%V\" in %s:%ui does nothing, since another balancing method stands behind it: "
+                          "take one of the two out", &uscfp[i]->host, uscfp[i]->file_name, uscfp[i]->line);
             return NGX_ERROR;
         }
     }

@@ -78,7 +78,7 @@ ngx_http_atoll_purge_key(ngx_http_request_t *r, ngx_str_t *host, ngx_str_t *key)
 
     alcf = ngx_http_get_module_loc_conf(r, ngx_http_atoll_module);
 
-    if (alcf->purge_zone) {
+    if (alcf->purge) {
         rc = ngx_http_atoll_named_key(r, key);
 
         if (rc != NGX_DECLINED) {
@@ -278,7 +278,7 @@ ngx_http_atoll_generation_variable(ngx_http_request_t *r, ngx_http_variable_valu
 
     alcf = ngx_http_get_module_loc_conf(r, ngx_http_atoll_module);
 
-    if (alcf->purge_zone) {
+    if (alcf->purge) {
         rc = ngx_http_atoll_named_generation(r, &text);
 
         if (rc == NGX_OK) {

@@ -81,18 +81,18 @@ ngx_http_atoll_cache_zone(ngx_conf_t *cf, ngx_str_t *name)
 ngx_int_t
 ngx_http_atoll_init_purges(ngx_conf_t *cf, ngx_http_atoll_main_conf_t *amcf)
 {
-    ngx_uint_t               i;
-    ngx_http_atoll_purge_t  *purges = amcf->purges.elts;
+    ngx_uint_t                i;
+    ngx_http_atoll_purge_t  **purges = amcf->purges.elts;
 
     for (i = 0; i < amcf->purges.nelts; i++) {
 
-        purges[i].conf->purge_zone = ngx_http_atoll_cache_zone(cf, &purges[i].zone);
+        purges[i]->zone = ngx_http_atoll_cache_zone(cf, &purges[i]->name);
 
-        if (purges[i].conf->purge_zone == NULL) {
+        if (purges[i]->zone == NULL) {
             ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                           "no cache \"%V\" for \"atoll_purge\" in %s:%ui: expected the name in keys_zone=<name>:<size> of a "
                           "proxy_cache_path, fastcgi_cache_path, scgi_cache_path or uwsgi_cache_path",
-                          &purges[i].zone, purges[i].file, purges[i].line);
+                          &purges[i]->name, purges[i]->file, purges[i]->line);
             return NGX_ERROR;
         }
     }
@@ -108,12 +108,12 @@ ngx_http_atoll_purge(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_http_atoll_loc_conf_t  *alcf = conf;
 
     ngx_str_t                         *value;
-    ngx_http_atoll_purge_t            *purge;
+    ngx_http_atoll_purge_t            *purge, **purgep;
     ngx_http_core_loc_conf_t          *clcf;
     ngx_http_atoll_main_conf_t        *amcf;
     ngx_http_compile_complex_value_t   ccv;
 
-    if (alcf->purge_file) {
+    if (alcf->purge) {
         return "is duplicate";
     }
 
@@ -127,32 +127,31 @@ ngx_http_atoll_purge(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return ngx_http_atoll_invalid(cf, &value[2], "a key, as in proxy_cache_key");
     }
 
-    alcf->purge_file = ngx_palloc(cf->pool, sizeof(ngx_http_complex_value_t));
-    if (alcf->purge_file == NULL) {
+    amcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_atoll_module);
+
+    purge = ngx_pcalloc(cf->pool, sizeof(ngx_http_atoll_purge_t));
+    purgep = ngx_array_push(&amcf->purges);
+
+    if (purge == NULL || purgep == NULL) {
         return NGX_CONF_ERROR;
     }
+
+    *purgep = purge;
+    alcf->purge = purge;
+
+    purge->name = value[1];
+    purge->file = cf->conf_file->file.name.data;
+    purge->line = cf->conf_file->line;
 
     ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
 
     ccv.cf = cf;
     ccv.value = &value[2];
-    ccv.complex_value = alcf->purge_file;
+    ccv.complex_value = &purge->key;
 
     if (ngx_http_compile_complex_value(&ccv) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
-
-    amcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_atoll_module);
-
-    purge = ngx_array_push(&amcf->purges);
-    if (purge == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    purge->zone = value[1];
-    purge->conf = alcf;
-    purge->file = cf->conf_file->file.name.data;
-    purge->line = cf->conf_file->line;
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
     clcf->handler = ngx_http_atoll_purge_handler;
@@ -389,7 +388,7 @@ ngx_http_atoll_purge_handler(ngx_http_request_t *r)
 
     alcf = ngx_http_get_module_loc_conf(r, ngx_http_atoll_module);
 
-    if (ngx_http_complex_value(r, alcf->purge_file, &key) != NGX_OK) {
+    if (ngx_http_complex_value(r, &alcf->purge->key, &key) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -397,7 +396,7 @@ ngx_http_atoll_purge_handler(ngx_http_request_t *r)
         return NGX_HTTP_BAD_REQUEST;
     }
 
-    rc = ngx_http_atoll_remove_entry(r, alcf->purge_zone->data, &key, &bytes);
+    rc = ngx_http_atoll_remove_entry(r, alcf->purge->zone->data, &key, &bytes);
 
     if (rc == NGX_ERROR) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;

@@ -74,6 +74,7 @@ class DirectiveErrorsTest {
         atoll $uri; atoll_probe expect=200,  => "expect=200," of "atoll_probe": expected expect=<status>
         atoll $uri; atoll_probe tcp uri=/    => "uri=/" of "atoll_probe": expected no uri=, expect= or match= with tcp
         atoll $uri; least_conn; atoll_panic 9% => another balancing method there takes its place
+        atoll $uri; least_conn               => does nothing, since another balancing method stands behind it
         atoll $uri; server 127.0.0.1:2 weight=1152921504606846976 => its weights add up to more than 6553,
         atoll $uri; atoll_probe match=       => "match=" of "atoll_probe": expected match=<text>, 1 to 256 bytes
         atoll $uri; atoll_slow_start 2d      => "2d" of "atoll_slow_start": expected a time up to 1d

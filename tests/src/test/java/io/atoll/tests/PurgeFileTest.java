@@ -135,6 +135,14 @@ class PurgeFileTest {
     }
 
     @Test
+    void shouldPurgeWhereAnIfOfTheLocationApplies(Scene scene) throws IOException {
+        Nginx nginx = cache(scene, "", "location /if { if ($request_method = PURGE) { access_log off; } atoll_purge c $arg_of; }").start();
+        store(nginx, "/big/1");
+        assertEquals(200, Http.once(nginx.address(), "PURGE", "/if?of=/big/1").status());
+        assertEquals("MISS", cached(nginx, "/big/1"));
+    }
+
+    @Test
     void shouldWorkForFastcgiUwsgiAndScgiCaches(Scene scene) throws IOException {
         StringBuilder paths = new StringBuilder();
         StringBuilder locations = new StringBuilder();

@@ -14,7 +14,6 @@ static ngx_int_t ngx_http_atoll_init_peer(ngx_http_request_t *r, ngx_http_upstre
 static ngx_int_t ngx_http_atoll_get_peer(ngx_peer_connection_t *pc, void *data);
 static void ngx_http_atoll_free_peer(ngx_peer_connection_t *pc, void *data, ngx_uint_t state);
 static int ngx_http_atoll_pick_previous(ngx_http_atoll_request_t *ar);
-static ngx_uint_t ngx_http_atoll_is_routed(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_atoll_is_stale_connection(ngx_peer_connection_t *pc, ngx_http_request_t *r);
 static ngx_int_t ngx_http_atoll_fall_back(ngx_http_atoll_request_t *ar, ngx_peer_connection_t *pc);
 static ngx_http_atoll_peer_t *ngx_http_atoll_peer(atoll_peer_t *peer, ngx_log_t *log);
@@ -161,6 +160,7 @@ ngx_http_atoll_init_peer(ngx_http_request_t *r, ngx_http_upstream_srv_conf_t *us
     ngx_http_atoll_key_t        key;
     ngx_http_upstream_t        *u;
     ngx_http_atoll_ctx_t       *ctx;
+    ngx_http_atoll_plan_t      *plan;
     ngx_http_atoll_request_t   *ar;
     ngx_http_atoll_srv_conf_t  *ascf;
 
@@ -172,8 +172,9 @@ ngx_http_atoll_init_peer(ngx_http_request_t *r, ngx_http_upstream_srv_conf_t *us
     }
 
     ctx = ngx_http_atoll_get_ctx(r);
+    plan = ngx_http_atoll_plan_made(r);
 
-    if (ctx == NULL || ngx_http_atoll_find_key(r, ctx->plan, ascf, &key) != NGX_OK) {
+    if (ctx == NULL || ngx_http_atoll_find_key(r, plan, ascf, &key) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -194,8 +195,8 @@ ngx_http_atoll_init_peer(ngx_http_request_t *r, ngx_http_upstream_srv_conf_t *us
     ctx->request = ar;
 
     /* in a route the next tier serves sooner than a peer against which something stands; behind the last there is none */
-    ar->walk.owner_only = ctx->plan && ctx->plan->tier < ctx->plan->route->origin;
-    ar->walk.unguarded = ctx->plan && ctx->plan->tier + 1 < ctx->plan->route->tier_count;
+    ar->walk.owner_only = plan && plan->tier < plan->route->origin;
+    ar->walk.unguarded = plan && plan->tier + 1 < plan->route->tier_count;
 
     u->peer.data = ar;
     u->peer.get = ngx_http_atoll_get_peer;
@@ -214,8 +215,8 @@ ngx_http_atoll_init_peer(ngx_http_request_t *r, ngx_http_upstream_srv_conf_t *us
         return ngx_http_atoll_fall_back(ar, &u->peer);
     }
 
-    if (ctx->plan && ctx->plan->kind == NGX_HTTP_ATOLL_FILL) {
-        ar->previous = ctx->plan->previous;
+    if (plan && plan->kind == NGX_HTTP_ATOLL_FILL) {
+        ar->previous = plan->previous;
         u->peer.tries = 1;
 
         return NGX_OK;
@@ -309,23 +310,15 @@ ngx_http_atoll_is_stale_connection(ngx_peer_connection_t *pc, ngx_http_request_t
 }
 
 
-static ngx_uint_t
-ngx_http_atoll_is_routed(ngx_http_request_t *r)
-{
-    ngx_http_atoll_ctx_t  *ctx = ngx_http_get_module_ctx(r, ngx_http_atoll_module);
-
-    return ctx && ctx->plan;
-}
-
-
 static void
 ngx_http_atoll_free_peer(ngx_peer_connection_t *pc, void *data, ngx_uint_t state)
 {
     ngx_http_atoll_request_t  *ar = data;
 
-    ngx_uint_t         stale;
-    atoll_peer_t      *peer;
-    atoll_balancer_t  *balancer;
+    ngx_uint_t              stale;
+    atoll_peer_t           *peer;
+    atoll_balancer_t       *balancer;
+    ngx_http_atoll_plan_t  *plan;
 
     if (ar->fallback && ar->walk.peer == NULL) {
         ngx_http_upstream_free_round_robin_peer(pc, &ar->rrp, state);
@@ -342,7 +335,14 @@ ngx_http_atoll_free_peer(ngx_peer_connection_t *pc, void *data, ngx_uint_t state
     if (stale) {
         /* nginx gives the try back; a route counts its own. The next connection is another kept one, or new. */
         atoll_walk_again(&ar->walk);
-        pc->tries -= pc->tries && !ngx_http_atoll_is_routed(ar->request);
+        plan = ngx_http_atoll_plan_made(ar->request);
+
+        if (plan) {
+            plan->stale = 1;
+        } else if (pc->tries) {
+            pc->tries--;
+        }
+
         return;
     }
 

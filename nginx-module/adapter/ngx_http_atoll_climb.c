@@ -163,7 +163,13 @@ ngx_http_atoll_tries(ngx_http_atoll_plan_t *plan)
     ngx_uint_t  tries, limit;
 
     tries = plan->own_tries + plan->later_tries;
-    limit = plan->request->upstream->conf->next_upstream_tries;
+
+    if (plan->kind == NGX_HTTP_ATOLL_FILL) {
+        /* nginx goes on from an answer only while there is another one to ask */
+        return ngx_max(tries, 2);
+    }
+
+    limit = (plan->conf ? plan->conf : plan->request->upstream->conf)->next_upstream_tries;
 
     if (limit == 0) {
         return tries;
@@ -228,13 +234,15 @@ ngx_http_atoll_free_route_peer(ngx_peer_connection_t *pc, void *data, ngx_uint_t
     ngx_http_atoll_plan_t  *plan = data;
 
     pc->tries = plan->own_tries;
+    plan->stale = 0;
 
     plan->free(pc, plan->data, state);
 
     plan->own_tries = pc->tries;
     plan->asked = 1;
-    plan->unanswered |= plan->tier >= plan->route->origin && (state & NGX_PEER_FAILED) && plan->request->upstream->request_sent;
-    plan->tried += plan->kind != NGX_HTTP_ATOLL_FILL;
+    plan->unanswered |= plan->tier >= plan->route->origin && (state & NGX_PEER_FAILED) && !plan->stale
+                        && plan->request->upstream->request_sent;
+    plan->tried += plan->kind != NGX_HTTP_ATOLL_FILL && !plan->stale;
 
     pc->tries = ngx_http_atoll_tries(plan);
 }

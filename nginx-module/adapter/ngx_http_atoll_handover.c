@@ -110,7 +110,8 @@ ngx_http_atoll_find_owner(ngx_http_atoll_plan_t *plan)
 
 /*
  * Before the step is written: turns a plan of an owner that misses to the previous owner, when there is one, and one of a relay to the
- * owner. A copy that is only too old is revalidated above: the previous owner's is not younger.
+ * owner. A copy that is only too old is revalidated above: the previous owner's is not younger. A request whose body is passed on
+ * while it comes can go to nobody else afterwards.
  */
 void
 ngx_http_atoll_consider_fill(ngx_http_atoll_plan_t *plan)
@@ -122,8 +123,8 @@ ngx_http_atoll_consider_fill(ngx_http_atoll_plan_t *plan)
     atoll_balancer_t     *balancer;
 
     if ((plan->role != NGX_HTTP_ATOLL_OWNER && plan->role != NGX_HTTP_ATOLL_RELAY) || plan->named
-        || u->cache_status != NGX_HTTP_CACHE_MISS || !(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD)) || plan->self == NULL
-        || plan->self->balancer.zone == NULL)
+        || u->cache_status != NGX_HTTP_CACHE_MISS || !(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD)) || r->request_body_no_buffering
+        || plan->self == NULL || plan->self->balancer.zone == NULL)
     {
         return;
     }
@@ -174,6 +175,36 @@ ngx_http_atoll_fill_elsewhere(ngx_http_atoll_plan_t *plan)
 }
 
 
+#if (NGX_HTTP_CACHE)
+
+/*
+ * A previous owner does not wait for a request of its own that fetches the object (proxy_cache_lock): that one may be waiting for
+ * the owner, who waits for this answer. Before the settings are read, in proxy_cache_bypass.
+ */
+void
+ngx_http_atoll_wait_for_nobody(ngx_http_atoll_plan_t *plan)
+{
+    ngx_http_upstream_t         *u = plan->request->upstream;
+    ngx_http_upstream_conf_t    *conf;
+
+    if (plan->locking || !u->conf->cache_lock) {
+        return;
+    }
+
+    conf = ngx_palloc(plan->request->pool, sizeof(ngx_http_upstream_conf_t));
+
+    if (conf) {
+        *conf = *u->conf;
+        conf->cache_lock = 0;
+
+        plan->locking = u->conf;
+        u->conf = conf;
+    }
+}
+
+#endif
+
+
 static ngx_int_t
 ngx_http_atoll_get_nobody(ngx_peer_connection_t *pc, void *data)
 {
@@ -197,6 +228,11 @@ ngx_http_atoll_refuse_fill(ngx_http_atoll_plan_t *plan)
 
 #if (NGX_HTTP_CACHE)
     if (u->cache_status == NGX_HTTP_CACHE_EXPIRED) {
+
+        if (plan->locking) {
+            u->conf = plan->locking;
+        }
+
         return 0;
     }
 
@@ -217,13 +253,13 @@ ngx_http_atoll_refuse_fill(ngx_http_atoll_plan_t *plan)
 static ngx_int_t
 ngx_http_atoll_refusal_filter(ngx_http_request_t *r)
 {
-    ngx_http_atoll_ctx_t  *ctx;
+    ngx_http_atoll_plan_t  *plan;
 
     if (r->headers_out.status == NGX_HTTP_BAD_GATEWAY) {
 
-        ctx = ngx_http_get_module_ctx(r, ngx_http_atoll_module);
+        plan = ngx_http_atoll_plan_made(r);
 
-        if (ctx && ctx->plan && ctx->plan->lacking && ctx->plan->role == NGX_HTTP_ATOLL_PREVIOUS) {
+        if (plan && plan->lacking && plan->role == NGX_HTTP_ATOLL_PREVIOUS) {
             r->headers_out.status = NGX_HTTP_NOT_FOUND;
             r->err_status = NGX_HTTP_NOT_FOUND;
             r->headers_out.content_length_n = 0;
@@ -252,4 +288,8 @@ ngx_http_atoll_limit_fill(ngx_http_atoll_plan_t *plan, ngx_http_upstream_conf_t 
     conf->connect_timeout = ngx_min(conf->connect_timeout, timeout);
     conf->read_timeout = ngx_min(conf->read_timeout, timeout);
     conf->next_upstream = (conf->next_upstream & ~NGX_HTTP_UPSTREAM_FT_OFF) | NGX_HTTP_ATOLL_FILL_NEXT;
+
+    /* they are about those that are asked for an answer, of which none was yet */
+    conf->next_upstream_tries = 0;
+    conf->next_upstream_timeout = 0;
 }

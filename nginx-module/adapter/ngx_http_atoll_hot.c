@@ -79,6 +79,12 @@ ngx_http_atoll_bypass_variable(ngx_http_request_t *r, ngx_http_variable_value_t 
 
     plan = ngx_http_atoll_plan(r);
 
+#if (NGX_HTTP_CACHE)
+    if (plan && plan->role == NGX_HTTP_ATOLL_PREVIOUS) {
+        ngx_http_atoll_wait_for_nobody(plan);
+    }
+#endif
+
     ngx_http_atoll_set_flag(v, plan && plan->role == NGX_HTTP_ATOLL_FRONT && !plan->hot);
 
     return NGX_OK;

@@ -212,7 +212,7 @@ ngx_http_atoll_plan(ngx_http_request_t *r)
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_atoll_module);
 
-    if (ctx && ctx->plan) {
+    if (ctx && ctx->plan && ctx->plan->upstream == r->upstream) {
         return ctx->plan;
     }
 
@@ -234,10 +234,20 @@ ngx_http_atoll_plan(ngx_http_request_t *r)
 
     plan->route = route;
     plan->request = r;
+    plan->upstream = r->upstream;
 
     ngx_http_atoll_make_plan(plan);
 
     ctx->plan = plan;
 
     return plan;
+}
+
+
+ngx_http_atoll_plan_t *
+ngx_http_atoll_plan_made(ngx_http_request_t *r)
+{
+    ngx_http_atoll_ctx_t  *ctx = ngx_http_get_module_ctx(r, ngx_http_atoll_module);
+
+    return ctx && ctx->plan && ctx->plan->upstream == r->upstream ? ctx->plan : NULL;
 }

@@ -53,6 +53,7 @@ typedef enum {
 struct ngx_http_atoll_plan_s {
     ngx_http_atoll_route_t         *route;
     ngx_http_request_t             *request;
+    ngx_http_upstream_t            *upstream;    /* of the request; after an internal redirect it has another one */
     ngx_http_atoll_role_e           role;
     ngx_uint_t                      received;    /* tier of the step that was believed; NO_TIER: from outside */
     ngx_http_atoll_kind_e           received_kind;
@@ -62,6 +63,7 @@ struct ngx_http_atoll_plan_s {
     ngx_uint_t                      later_tries; /* of the tiers behind it */
     ngx_uint_t                      tried;       /* peers that came back, over all tiers */
     ngx_uint_t                      asked;       /* 1: a peer of this tier was given and came back */
+    ngx_uint_t                      stale;       /* 1: that one had closed a kept connection, which is no try */
     ngx_uint_t                      unanswered;  /* 1: an origin got the request, and no answer came */
     ngx_uint_t                      self_tier;   /* of this node; NO_TIER: in none */
     ngx_http_atoll_srv_conf_t      *self;        /* the upstream of that tier */
@@ -72,6 +74,7 @@ struct ngx_http_atoll_plan_s {
     ngx_uint_t                      hot;         /* 1: that key is hot there */
     ngx_uint_t                      named;       /* times that CDN-Loop names this node, of a request without a step */
     ngx_http_upstream_conf_t       *conf;        /* of the location; NULL: no node was asked, and the request has it */
+    ngx_http_upstream_conf_t       *locking;     /* the same, when it was changed so as not to wait for the cache's lock */
     ngx_int_t                     (*process_header)(ngx_http_request_t *r);      /* the protocol's own, with conf */
     ngx_int_t                     (*reinit_request)(ngx_http_request_t *r);
     const atoll_peer_t             *previous;    /* who is asked, of kind FILL */
@@ -108,6 +111,9 @@ ngx_uint_t ngx_http_atoll_is_this_node(ngx_http_atoll_plan_t *plan, const atoll_
 /* The plan of a request whose location passes to a route; NULL when it does not. */
 ngx_http_atoll_plan_t *ngx_http_atoll_plan(ngx_http_request_t *r);
 
+/* The same, NULL when it was not asked for yet. */
+ngx_http_atoll_plan_t *ngx_http_atoll_plan_made(ngx_http_request_t *r);
+
 /* ngx_http_atoll_hot.c */
 void ngx_http_atoll_look_hot(ngx_http_atoll_plan_t *plan);
 ngx_int_t ngx_http_atoll_hot_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
@@ -120,6 +126,7 @@ void ngx_http_atoll_init_fill(ngx_http_atoll_srv_conf_t *ascf);
 void ngx_http_atoll_count_fill(ngx_http_atoll_plan_t *plan, ngx_uint_t hit);
 void ngx_http_atoll_consider_fill(ngx_http_atoll_plan_t *plan);
 ngx_uint_t ngx_http_atoll_fill_elsewhere(ngx_http_atoll_plan_t *plan);
+void ngx_http_atoll_wait_for_nobody(ngx_http_atoll_plan_t *plan);
 ngx_uint_t ngx_http_atoll_refuse_fill(ngx_http_atoll_plan_t *plan);
 void ngx_http_atoll_add_refusal(void);
 void ngx_http_atoll_limit_fill(ngx_http_atoll_plan_t *plan, ngx_http_upstream_conf_t *conf);

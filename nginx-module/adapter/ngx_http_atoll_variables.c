@@ -249,7 +249,7 @@ ngx_http_atoll_stores(ngx_http_atoll_plan_t *plan)
     switch (plan->role) {
 
     case NGX_HTTP_ATOLL_OWNER:
-        return !plan->aged;
+        return !plan->aged && !plan->lacking;
 
     case NGX_HTTP_ATOLL_FRONT:
         return plan->hot;
@@ -390,7 +390,6 @@ ngx_http_atoll_cache_status_variable(ngx_http_request_t *r, ngx_http_variable_va
     ngx_list_part_t             *part;
     ngx_table_elt_t             *header;
     ngx_http_upstream_t         *u = r->upstream;
-    ngx_http_atoll_ctx_t        *ctx;
     ngx_http_atoll_plan_t       *plan;
     ngx_http_atoll_main_conf_t  *amcf;
 
@@ -478,9 +477,9 @@ ngx_http_atoll_cache_status_variable(ngx_http_request_t *r, ngx_http_variable_va
 
     } else {
         /* nobody answered, or nobody was asked */
-        ctx = ngx_http_get_module_ctx(r, ngx_http_atoll_module);
+        plan = ngx_http_atoll_plan_made(r);
 
-        if (ctx && ctx->plan && ctx->plan->unanswered) {
+        if (plan && plan->unanswered) {
             p = ngx_cpymem(p, NGX_HTTP_ATOLL_NO_ANSWER, sizeof(NGX_HTTP_ATOLL_NO_ANSWER) - 1);
         }
     }

@@ -14,7 +14,9 @@ import io.atoll.tests.harness.Scene;
 import io.atoll.tests.harness.SceneExtension;
 import io.atoll.tests.harness.ZoneFile;
 import java.io.IOException;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
 
@@ -40,6 +42,34 @@ class KeptConnectionTest {
         List<String> stockAgain = tries(front, "/stock/o/1");
         assertEquals(2, stockAgain.size());
         assertNotEquals(stock.get(0), stockAgain.get(1), "stock goes on to another peer");
+    }
+
+    @Test
+    void shouldTakeAnEndedConnectionForNoTryInARoute(Scene scene) throws IOException {
+        Map<String, Backend> backends = new HashMap<>();
+        for (int i = 1; i <= 2; i++) {
+            backends.put(scene.address(i) + ":8000", Backend.start(scene, scene.address(i), 8000, Backend.httpOnceKept()));
+        }
+        Nginx front = Nginx.in(scene, "front").workers(1).expectLog("Connection refused").expectLog("prematurely closed");
+        front.atoll("""
+                upstream origin { atoll $uri; server %s; server %s; keepalive 4; }
+                upstream cdn { atoll_route origin; }
+                server {
+                    listen %s;
+                    location / {
+                        proxy_pass http://cdn;
+                        proxy_http_version 1.1;
+                        proxy_set_header Connection "";
+                        proxy_next_upstream_tries 2;
+                        add_header X-Upstream $upstream_addr always;
+                    }
+                }
+                """.formatted(backends.keySet().toArray()[0], backends.keySet().toArray()[1], front.socket())).start();
+        String owner = tries(front, "/o/1").get(0);
+        backends.get(owner).close();
+        List<String> again = tries(front, "/o/1");
+        assertEquals(List.of(owner, owner), again.subList(0, 2), "over the kept connection, then over a new one");
+        assertNotEquals(owner, again.get(2), "the second peer that may be tried");
     }
 
     private static List<String> tries(Nginx front, String target) throws IOException {

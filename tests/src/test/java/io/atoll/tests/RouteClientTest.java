@@ -274,6 +274,30 @@ class RouteClientTest {
     }
 
     @Test
+    void shouldTakeTheRouteOfWhereARequestWasRedirectedTo(Scene scene) throws IOException {
+        RouteMesh mesh = RouteMesh.in(scene, 1, 1).secret(SECRET).startOrigin();
+        String second = scene.address(50) + ":" + RouteMesh.PORT;
+        Node edge = mesh.edge(0).route("atoll_route edges origin;")
+                .http("upstream second { server " + second + "; } upstream other { atoll_route edges second; }"
+                        + "server { listen " + second + "; location / { return 200 second; } }")
+                .inServer("""
+                        location /gone/ {
+                            proxy_pass http://cdn;
+                            proxy_set_header Atoll-Step $atoll_step;
+                            proxy_intercept_errors on;
+                            error_page 404 = @second;
+                        }
+                        location @second {
+                            set $role $atoll_role;
+                            proxy_pass http://other;
+                            proxy_set_header Atoll-Step $atoll_step;
+                        }
+                        """).start();
+        Http.Response response = Http.get(edge.socket(), "/gone/1");
+        assertEquals("200 second", response.status() + " " + response.body());
+    }
+
+    @Test
     void shouldRefuseConfigurationsThatMakeNoRoute(Scene scene) throws IOException {
         Path weak = scene.file("weak");
         Files.writeString(weak, "0123456789abcde\n");

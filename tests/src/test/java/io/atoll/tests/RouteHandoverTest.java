@@ -316,6 +316,35 @@ class RouteHandoverTest {
     }
 
     @Test
+    void shouldKeepRefusalsOfPreviousOwnersFromClientsWhateverTheLimits(Scene scene) throws IOException {
+        Stage stage = Stage.open(scene, 3, "10m timeout=2s");
+        String limits = "proxy_next_upstream_tries 1; proxy_next_upstream_timeout 1ms; proxy_request_buffering off; "
+                + "proxy_cache_valid any 1m; proxy_cache_lock on; proxy_cache_bypass $atoll_bypass;";
+        for (int number = 1; number <= 3; number++) {
+            stage.member(number, 1, 2, 3).caching(limits).start();
+        }
+        String body = "b".repeat(300_000);
+        for (int i = 0; i < 60; i++) {
+            String object = "/r/" + i;
+            Http.Response response = i % 2 == 0 ? Http.get(stage.edge(1 + i % 3).socket(), object)
+                    : Http.withBody(stage.edge(1 + i % 3).socket(), "GET", object, body);
+            assertEquals(200, response.status(), object + " " + response.headers());
+            assertEquals(200, Http.get(stage.edge(1 + (i + 1) % 3).socket(), object).status(), object + " again");
+        }
+        assertTrue(stage.fills() > 0, "previous owners were asked");
+    }
+
+    @Test
+    void shouldNotWaitForItselfWhereARemovedNodeIsStillAskedByClients(Scene scene) throws IOException {
+        Stage stage = Stage.open(scene, 3, "10m timeout=2s");
+        stage.start(1, 2, 3);
+        stage.fetch("/r/", 1, 2, 3);
+        stage.reload(List.of(1, 2, 3), 1, 2);
+        assertEquals(OBJECTS, stage.fetch("/r/cold/", 3), "each is fetched once");
+        assertEquals(0, stage.fetch("/r/", 1, 2), "fetched anew");
+    }
+
+    @Test
     void shouldGoUpWhenThePreviousOwnerIsDeadOrSlow(Scene scene) throws IOException {
         Stage stage = Stage.open(scene, 3, "10m timeout=300ms");
         stage.start(1, 2, 3);

@@ -267,6 +267,10 @@ public final class TablePublisher {
             return Optional.empty();
         }
         List<Placed> behind = new ArrayList<>();
+        if (upstream.method() != ZoneLayout.Method.MAGLEV) {
+            checkWeight(upstream, told.ring(previous.members()).stream().mapToLong(server -> server.peer().weight()).sum());
+            checkWeight(upstream, told.ring(previous.earlier()).stream().mapToLong(server -> server.peer().weight()).sum());
+        }
         told.ring(previous.members()).forEach(server -> behind.add(stranger(server).in(PeerFlag.PREVIOUS)));
         if (!previous.earlier().isEmpty()) {
             told.ring(previous.earlier()).forEach(server -> behind.add(stranger(server).in(PeerFlag.EARLIER)));
@@ -326,10 +330,13 @@ public final class TablePublisher {
         for (Member member : plan.wanted) {
             weights.merge(member.server() + (member.isBackup() ? "\0backup" : ""), member.weight(), Math::max);
         }
-        long weight = weights.values().stream().mapToLong(Integer::longValue).sum();
+        checkWeight(plan.upstream, weights.values().stream().mapToLong(Integer::longValue).sum());
+    }
+
+    private void checkWeight(Upstream upstream, long weight) {
         long most = (sections.tablesEnd - sections.tablesOffset) / (2L * PointRecord.SIZE * ZoneLayout.POINTS_PER_WEIGHT);
         if (weight > most) {
-            throw new PublishException(Cause.NO_ROOM, "the weights of upstream " + plan.upstream.name() + " add up to " + weight
+            throw new PublishException(Cause.NO_ROOM, "the weights of upstream " + upstream.name() + " add up to " + weight
                     + "; the zone file of " + zone.length() + " bytes has room for the points of less than " + most
                     + "; use smaller weights, or raise size= of atoll_zone and reload nginx");
         }

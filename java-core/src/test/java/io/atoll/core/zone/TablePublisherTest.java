@@ -309,6 +309,10 @@ class TablePublisherTest {
         assertEquals(List.of("a:80", "b:80", "new:80"), same.stream().map(FormerRings.Server::name).toList());
         assertTrue(publisher.planAfter(upstream, new FormerRings(same, List.of(), List.of(), 0), NOW).isEmpty(), "nothing new");
 
+        List<FormerRings.Server> heavy = List.of(same.get(0), new FormerRings.Server("gone:80", same.get(0).address(), 65_535, false));
+        assertThrows(PublishException.class,
+                () -> publisher.planAfter(upstream, new FormerRings(heavy, List.of(), List.of(), 5000), NOW), "no room");
+
         List<FormerRings.Server> before = List.of(same.get(0), same.get(1), server("gone:80"));
         List<FormerRings.Server> first = List.of(same.get(0), server("gone:80"));
         publisher.publish(publisher.planAfter(upstream, new FormerRings(before, first, List.of(), 5000), NOW).orElseThrow(), NOW);

@@ -41,8 +41,8 @@ final class MeshAgent {
         /** Purges that it knows. Completes once they are in force here. */
         CompletableFuture<?> heard(List<Purge> purges);
 
-        /** It could not be asked for so long that it may have forgotten purges since. */
-        void missed(MeshAgent agent);
+        /** It could not be asked for so long that it may have forgotten purges since. Completes once that is mended here. */
+        CompletableFuture<?> missed(MeshAgent agent);
     }
 
     private final String url;
@@ -62,11 +62,14 @@ final class MeshAgent {
     private long seen;
     private boolean asked;
     private long askedMs;
+    private long heardWall;
     private long askAgainMs;
 
-    MeshAgent(String url, String token, HttpClient client, java.util.concurrent.Executor loop, LongSupplier clock,
+    /** @param heardWall up to when no purge of it was missed, before this agent began: wall-clock milliseconds; 0 unknown */
+    MeshAgent(String url, long heardWall, String token, HttpClient client, java.util.concurrent.Executor loop, LongSupplier clock,
             RandomGenerator random, long expireMs, Listener listener) {
         this.url = url;
+        this.heardWall = heardWall;
         this.token = token;
         this.client = client;
         this.loop = loop;
@@ -96,6 +99,11 @@ final class MeshAgent {
     /** Whether it told all that it knew at some time since this agent began. */
     boolean wasAsked() {
         return asked;
+    }
+
+    /** Up to when no purge of it was missed, which may be before this agent began: wall-clock milliseconds; 0 unknown. */
+    long heardWall() {
+        return heardWall;
     }
 
     void enqueue(Purge purge) {
@@ -148,22 +156,24 @@ final class MeshAgent {
             List<Purge> purges = PurgeMessages.read(answer);
             long last = answer.path("last").asLong(seen);
             boolean more = answer.path("more").asBoolean();
-            return listener.heard(purges).thenRunAsync(() -> {
-                seen = last;
-                askAgainMs = more ? 0 : clock.getAsLong() + askEveryMs;
-                if (!more) {
-                    answeredAll(clock.getAsLong());
-                }
-            }, loop);
+            return listener.heard(purges).thenComposeAsync(
+                    done -> !more && wasCutOff() ? listener.missed(this) : CompletableFuture.completedFuture(null), loop)
+                    .thenRunAsync(() -> {
+                        seen = last;
+                        askAgainMs = more ? 0 : clock.getAsLong() + askEveryMs;
+                        if (!more) {
+                            asked = true;
+                            askedMs = clock.getAsLong();
+                            heardWall = System.currentTimeMillis();
+                        }
+                    }, loop);
         }, askEveryMs);
     }
 
-    private void answeredAll(long nowMs) {
-        if (asked && nowMs - askedMs > expireMs) {
-            listener.missed(this);
-        }
-        asked = true;
-        askedMs = nowMs;
+    /** Whether it told all that it knew so long ago, to this agent or the one before, that it may have forgotten purges since. */
+    private boolean wasCutOff() {
+        return asked ? clock.getAsLong() - askedMs > expireMs
+                : heardWall != 0 && System.currentTimeMillis() - heardWall > expireMs;
     }
 
     private interface Reader {

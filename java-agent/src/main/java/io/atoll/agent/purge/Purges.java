@@ -108,13 +108,16 @@ public final class Purges implements PurgeService, PurgeBook, MeshAgent.Listener
         this.node = node;
         this.journal = PurgeJournal.open(path);
         this.last = journal.last();
-        if (journal.isDamaged() || isTooOld()) {
+        boolean lost = journal.isDamaged() || isTooOld();
+        if (lost) {
             purgeAtStart(journal.isDamaged() ? "the journal was damaged" : "away for longer than atoll.purge.expire");
         }
         HttpClient client = config.agents().isEmpty() && config.delete().isEmpty() ? null
                 : HttpCalls.client();
+        long now = System.currentTimeMillis();
         for (String url : config.agents()) {
-            agents.add(new MeshAgent(url, token, client, loop, context.clock(), context.random(),
+            // nothing of before now is used when purges were lost; one that was never asked may be cut off from now on
+            agents.add(new MeshAgent(url, lost ? now : journal.heard().getOrDefault(url, now), token, client, loop, context.clock(), context.random(),
                     config.expire().toMillis(), this));
         }
         this.files = new PurgedFiles(config.delete(), client, loop, id -> answerWhoWaits());
@@ -198,7 +201,9 @@ public final class Purges implements PurgeService, PurgeBook, MeshAgent.Listener
     private void aliveNow() {
         aliveMs = context.clock().getAsLong();
         if (inSync) {
-            record("that this agent lives", () -> journal.alive(System.currentTimeMillis(), 0));
+            Map<String, Long> heard = new LinkedHashMap<>();
+            agents.stream().filter(agent -> agent.heardWall() > 0).forEach(agent -> heard.put(agent.url(), agent.heardWall()));
+            record("that this agent lives", () -> journal.alive(System.currentTimeMillis(), heard));
         }
     }
 
@@ -258,7 +263,23 @@ public final class Purges implements PurgeService, PurgeBook, MeshAgent.Listener
                 + "told what was purged before", zone, path);
         last = zoneLast;
         record("a purge", () -> journal.alive(journal.aliveWall(), zoneLast));
-        accept(List.of(everything("the journal was behind the zone")), Set.of());
+        purgeEverything("the journal was behind the zone");
+    }
+
+    /** In force also when the journal cannot record it; then a zone knows more than the journal, which the next agent finds. */
+    private CompletableFuture<?> purgeEverything(String why) {
+        Purge purge = everything(why);
+        return accept(List.of(purge), Set.of()).handleAsync((fresh, problem) -> {
+            if (problem != null) {
+                LOG.error("{} cannot record that everything is purged, which is in force all the same: {}", path, problem.toString());
+                Purge unrecorded = new Purge(purge.id(), Kind.ALL, "", Math.max(last + 1, purge.wall() * 1000), purge.wall(),
+                        purge.origin(), why);
+                remember(unrecorded);
+                record("the number of a purge", () -> journal.alive(journal.aliveWall(), unrecorded.number()));
+                settle(List.of(unrecorded));
+            }
+            return null;
+        }, loop).thenComposeAsync(done -> settling, loop);
     }
 
     // ---- what others ask
@@ -386,12 +407,9 @@ public final class Purges implements PurgeService, PurgeBook, MeshAgent.Listener
     }
 
     @Override
-    public void missed(MeshAgent agent) {
+    public CompletableFuture<?> missed(MeshAgent agent) {
         LOG.warn("{} could not be asked for longer than atoll.purge.expire; everything on this host is purged", agent.url());
-        accept(List.of(everything("cut off from " + agent.url())), Set.of()).exceptionally(problem -> {
-            LOG.error("Not everything could be purged", problem);
-            return List.of();
-        });
+        return purgeEverything("cut off from " + agent.url());
     }
 
     @Override

@@ -34,6 +34,7 @@ public final class PurgeJournal implements AutoCloseable {
     private final Map<String, Map<String, Long>> deliveries = new LinkedHashMap<>();
     private long last;
     private long aliveWall;
+    private Map<String, Long> heard = Map.of();
     private JournalFile file;
 
     private PurgeJournal() {}
@@ -70,6 +71,9 @@ public final class PurgeJournal implements AutoCloseable {
                 }
                 case "alive" -> {
                     aliveWall = record.path("wall").asLong();
+                    Map<String, Long> walls = new LinkedHashMap<>();
+                    record.path("heard").properties().forEach(agent -> walls.put(agent.getKey(), agent.getValue().asLong()));
+                    heard = walls;
                     last = Math.max(last, record.path("last").asLong());
                 }
                 default -> throw new IllegalArgumentException("a record of no kind");
@@ -103,7 +107,10 @@ public final class PurgeJournal implements AutoCloseable {
     }
 
     private ObjectNode alive() {
-        return JournalFile.object().put("record", "alive").put("wall", aliveWall).put("last", last);
+        ObjectNode record = JournalFile.object().put("record", "alive").put("wall", aliveWall).put("last", last);
+        ObjectNode agents = record.putObject("heard");
+        heard.forEach(agents::put);
+        return record;
     }
 
     private static ObjectNode record(Purge purge, Map<String, Long> to) {
@@ -136,6 +143,11 @@ public final class PurgeJournal implements AutoCloseable {
     /** When {@link #alive} was called last, milliseconds of wall-clock time; 0 never. */
     public long aliveWall() {
         return aliveWall;
+    }
+
+    /** Up to when no purge of each other agent was missed, as {@link #alive} was told; milliseconds of wall-clock time. */
+    public Map<String, Long> heard() {
+        return heard;
     }
 
     /** Whether purges are lost: it could not be read, or records in it were wrong. */
@@ -203,7 +215,16 @@ public final class PurgeJournal implements AutoCloseable {
         file.compact();
     }
 
-    /** Records that this agent lives and is in sync with the others, and a number that all later ones are to be greater than. */
+    /**
+     * Records that this agent lives, and up to when no purge of each of the others was missed; milliseconds of wall-clock time. When
+     * the machine dies, this may be lost.
+     */
+    public void alive(long nowWall, Map<String, Long> heardWalls) throws IOException {
+        heard = Map.copyOf(heardWalls);
+        alive(nowWall, 0);
+    }
+
+    /** Records that this agent lives, and a number that all later ones are to be greater than, which holds also when this throws. */
     public void alive(long nowWall, long atLeast) throws IOException {
         aliveWall = nowWall;
         last = Math.max(last, Math.min(atLeast, LARGEST_NUMBER));

@@ -55,7 +55,11 @@ class MeshAgentTest {
     }
 
     private MeshAgent agent() {
-        return new MeshAgent("http://127.0.0.1:" + server.getAddress().getPort(), "", HttpCalls.client(), loop, now::get,
+        return agent(0);
+    }
+
+    private MeshAgent agent(long heardWall) {
+        return new MeshAgent("http://127.0.0.1:" + server.getAddress().getPort(), heardWall, "", HttpCalls.client(), loop, now::get,
                 new SplittableRandom(1), EXPIRE_MS, new MeshAgent.Listener() {
                     @Override
                     public void told(MeshAgent agent, List<Purge> purges) {}
@@ -67,8 +71,9 @@ class MeshAgentTest {
                     }
 
                     @Override
-                    public void missed(MeshAgent agent) {
+                    public CompletableFuture<?> missed(MeshAgent agent) {
                         missed.incrementAndGet();
+                        return CompletableFuture.completedFuture(null);
                     }
                 });
     }
@@ -105,6 +110,24 @@ class MeshAgentTest {
         assertEquals(1, missed.get());
         now.addAndGet(2 * ASK_EVERY_MS);
         awaitAnswers(agent, 4, false);
+        assertEquals(1, missed.get());
+    }
+
+    @Test
+    void shouldSayAfterARestartThatItWasCutOffSinceBefore() throws IOException {
+        serve(0);
+        long wall = System.currentTimeMillis();
+        MeshAgent recent = agent(wall - EXPIRE_MS / 2);
+        awaitAnswers(recent, 1, false);
+        assertEquals(0, missed.get());
+        MeshAgent old = agent(wall - EXPIRE_MS - 1);
+        assertEquals(wall - EXPIRE_MS - 1, old.heardWall());
+        awaitAnswers(old, 2, false);
+        Await.until("it to have been asked", () -> CompletableFuture.supplyAsync(old::wasAsked, loop).join());
+        assertEquals(1, missed.get());
+        assertTrue(old.heardWall() >= wall);
+        now.addAndGet(2 * ASK_EVERY_MS);
+        awaitAnswers(old, 3, false);
         assertEquals(1, missed.get());
     }
 

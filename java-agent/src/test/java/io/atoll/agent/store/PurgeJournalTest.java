@@ -66,6 +66,7 @@ class PurgeJournalTest {
             journal.told(List.of("a"), "y", PurgeJournal.EXPIRED);
             journal.put(List.of(purge("c", 0)), Set.of(), WALL);
             journal.remove(List.of("c"));
+            journal.alive(WALL + 9, Map.of("x", WALL + 8));
             journal.alive(WALL + 9, 0);
         }
         for (int i = 0; i < 2; i++) {
@@ -75,6 +76,7 @@ class PurgeJournalTest {
                 assertEquals(Map.of("x", WALL + 7, "y", PurgeJournal.PENDING), journal.deliveries().get("b"));
                 assertEquals(WALL * 1000 + 2, journal.last(), "also of what was forgotten");
                 assertEquals(WALL + 9, journal.aliveWall());
+                assertEquals(Map.of("x", WALL + 8), journal.heard());
                 assertFalse(journal.isDamaged());
             }
         }

@@ -2,10 +2,12 @@ package io.atoll.agent;
 
 import java.io.IOException;
 import java.net.InetAddress;
+import java.net.InetSocketAddress;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -61,6 +63,7 @@ final class Members implements AutoCloseable {
     private final NameLookup lookup;
     private final Names names;
     private CompletableFuture<?> last = CompletableFuture.completedFuture(null);
+    private Set<String> complaints = Set.of();
     private boolean following;
     private boolean gathering;
     private boolean closed;
@@ -82,7 +85,8 @@ final class Members implements AutoCloseable {
         this.resolver = resolver;
         boolean enabled = config.resolve().enabled();
         this.lookup = enabled ? new NameLookup(config.resolve(), context.loop(), transport) : null;
-        this.names = enabled ? new Names(config.resolve(), lookup, context.loop(), context.clock(), context.random(), this::heard) : null;
+        this.names = enabled ? new Names(config.resolve(), lookup, context.loop(), context.clock(), context.random(), this::before, this::heard)
+                : null;
     }
 
     private static long now() {
@@ -262,10 +266,45 @@ final class Members implements AutoCloseable {
         }
         names.follow(hosts, services);
         followServices();
+        complain();
+    }
+
+    /** Once about each thing for as long as it lasts. */
+    private void complain() {
+        Set<String> now = new LinkedHashSet<>();
+        Set<String> upstreams = new HashSet<>();
+        zones.forEach(zone -> upstreams.addAll(zone.upstreamNames()));
+        boolean allKnown = zones.stream().noneMatch(zone -> zone.upstreamNames().isEmpty());
+        for (ServiceConfig service : config.resolve().services()) {
+            if (allKnown && !upstreams.contains(service.upstream())) {
+                now.add("atoll.resolve.srv: no zone has the upstream " + service.upstream() + " that the service " + service.name()
+                        + " is for; compare with nginx.conf");
+            }
+            ServiceTargets.refused(names.targets(service.name())).forEach(target -> now.add("The target "
+                    + target.server().replaceAll("[^!-~]", "?") + " of the service " + service.name()
+                    + " is passed over: expected a name that nginx takes, not an address"));
+        }
+        now.stream().filter(sentence -> !complaints.contains(sentence)).forEach(LOG::warn);
+        complaints = now;
     }
 
     private static void use(Map<String, Set<String>> hosts, String server) {
         hosts.computeIfAbsent(ServerAddress.host(server), host -> new TreeSet<>()).add(server);
+    }
+
+    /** What servers on a host have in zones; without any there, what the book has of those that were added. */
+    private List<InetAddress> before(String host) {
+        Set<InetAddress> found = new LinkedHashSet<>();
+        zones.forEach(zone -> found.addAll(zone.addresses(host)));
+        if (found.isEmpty()) {
+            book.all().stream().map(decision -> decision.name().server()).filter(server -> ServerAddress.host(server).equals(host))
+                    .forEach(server -> book.lastKnown(server).forEach(address -> {
+                        if (address.socketAddress() instanceof InetSocketAddress ip) {
+                            found.add(ip.getAddress());
+                        }
+                    }));
+        }
+        return List.copyOf(found);
     }
 
     /** A name stands for something else. What comes within a moment is published together: at a start, all names. */

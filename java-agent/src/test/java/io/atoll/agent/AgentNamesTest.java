@@ -153,6 +153,21 @@ class AgentNamesTest {
         }
     }
 
+    /** After a start no answer was heard yet: what the zone has counts. */
+    @Test
+    void shouldKeepTheAddressesInTheZoneOfAFamilyThatCannotBeAskedForAfterAStart() throws Exception {
+        dns.host("own.example", 0, "10.0.0.2", "fd00::1");
+        try (AgentRig agent = agent("families = both")) {
+            await(agent, with("own.example:81", "10.0.0.2:81 [fd00::1]:81 1"));
+        }
+        dns.host("own.example", 0, "10.0.0.3").silentFor("AAAA");
+        try (AgentRig agent = agent("families = both")) {
+            await(agent, with("own.example:81", "[fd00::1]:81 10.0.0.3:81 1"));
+            dns.silentFor("");
+            await(agent, with("own.example:81", "10.0.0.3:81 1"));
+        }
+    }
+
     @Test
     void shouldForgetWhereANameLedThatNoServerHasAnyMore() throws Exception {
         dns.host("own.example", 0, "10.0.0.3");

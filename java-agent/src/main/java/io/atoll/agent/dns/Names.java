@@ -35,6 +35,7 @@ public final class Names implements AutoCloseable {
     private final EventLoop loop;
     private final LongSupplier clock;
     private final NameSchedule schedule;
+    private final Function<String, List<InetAddress>> before;
     private final Runnable changed;
     private final Map<String, Followed<InetAddress>> hosts = new LinkedHashMap<>();
     private final Map<String, Followed<Target>> services = new LinkedHashMap<>();
@@ -42,12 +43,17 @@ public final class Names implements AutoCloseable {
     private int busy;
     private boolean closed;
 
-    /** @param changed called when a name stands for something else, or was asked for the first time */
-    public Names(ResolveConfig config, NameLookup lookup, EventLoop loop, LongSupplier clock, RandomGenerator random, Runnable changed) {
+    /**
+     * @param before  the addresses that a host stood for before this agent followed it: of a family that cannot be asked for, they are kept
+     * @param changed called when a name stands for something else, or was asked for the first time
+     */
+    public Names(ResolveConfig config, NameLookup lookup, EventLoop loop, LongSupplier clock, RandomGenerator random,
+            Function<String, List<InetAddress>> before, Runnable changed) {
         this.lookup = lookup;
         this.loop = loop;
         this.clock = clock;
         this.schedule = new NameSchedule(config, random);
+        this.before = before;
         this.changed = changed;
     }
 
@@ -58,10 +64,14 @@ public final class Names implements AutoCloseable {
      * @param servicesOf services, each with the upstreams that it is for
      */
     public void follow(Map<String, ? extends Set<String>> hostsOf, Map<String, ? extends Set<String>> servicesOf) {
-        follow(hosts, hostsOf, host -> new Followed<>(host, "addresses", lookup::addresses, Comparator.comparing(InetAddress::getHostAddress),
+        follow(hosts, hostsOf, host -> new Followed<>(host, "addresses", this::ask, Comparator.comparing(InetAddress::getHostAddress),
                 InetAddress::getHostAddress));
         follow(services, servicesOf, service -> new Followed<>(service, "srv", (name, before) -> lookup.targets(name),
                 Comparator.naturalOrder(), Target::toString));
+    }
+
+    private CompletableFuture<Answer<InetAddress>> ask(String host, List<InetAddress> known) {
+        return lookup.addresses(host, known.isEmpty() ? before.apply(host) : known);
     }
 
     private <T> void follow(Map<String, Followed<T>> known, Map<String, ? extends Set<String>> wanted,

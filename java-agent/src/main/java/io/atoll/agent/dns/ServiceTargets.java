@@ -26,6 +26,11 @@ public final class ServiceTargets {
         return targets.stream().filter(ServiceTargets::isServer).toList();
     }
 
+    /** Those whose names nginx would not take, or that are no names: a target is none of an address (RFC 2782). */
+    public static List<Target> refused(List<Target> targets) {
+        return targets.stream().filter(target -> !isServer(target)).toList();
+    }
+
     /**
      * The servers that have an address. One that is named twice is taken with the lower priority, and with the sum of the weights.
      *

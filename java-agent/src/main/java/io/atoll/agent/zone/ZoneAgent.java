@@ -1,6 +1,7 @@
 package io.atoll.agent.zone;
 
 import java.io.IOException;
+import java.net.InetAddress;
 import java.nio.channels.FileLock;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -514,6 +515,16 @@ public final class ZoneAgent {
             }
             return names;
         }, Set::of);
+    }
+
+    /** What servers on a host have in the tables now; empty for a host that no server is on. */
+    public Set<InetAddress> addresses(String host) {
+        return ofUpstreams((publisher, upstream) -> ZoneMembers.ofHost(publisher.members(upstream), host));
+    }
+
+    /** The names of its upstreams; empty while not attached. */
+    public Set<String> upstreamNames() {
+        return ofUpstreams((publisher, upstream) -> Set.of(upstream.name()));
     }
 
     private List<Upstream> upstreams(String ofNode, String name) {

@@ -1,5 +1,7 @@
 package io.atoll.agent.zone;
 
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
 import java.nio.channels.FileLock;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -423,6 +425,18 @@ public final class ZoneMembers {
             }
         }
         return names;
+    }
+
+    /** The IP addresses of the members on a host. */
+    static Set<InetAddress> ofHost(List<Member> members, String host) {
+        Set<InetAddress> found = new LinkedHashSet<>();
+        for (Member member : members) {
+            if (ServerAddress.isName(member.server()) && ServerAddress.host(member.server()).equals(host)
+                    && member.socketAddress() instanceof InetSocketAddress ip) {
+                found.add(ip.getAddress());
+            }
+        }
+        return found;
     }
 
     private String origin(Upstream upstream, Member member) {

@@ -58,6 +58,13 @@ class ServiceTargetsTest {
     }
 
     @Test
+    void shouldTellWhichTargetsAreNoNames() {
+        Target address = target(0, 1, "10.0.0.1:80");
+        Target numbers = target(0, 1, "300.1.1.1:80");
+        assertEquals(List.of(address, numbers), ServiceTargets.refused(List.of(target(0, 1, "a:80"), address, numbers)));
+    }
+
+    @Test
     void shouldTakeATargetThatIsNamedTwiceOnce() {
         assertEquals(List.of("a:80 3", "b:80 2"), servers(target(0, 1, "a:80"), target(0, 2, "a:80"), target(0, 2, "b:80")));
         assertEquals(List.of("a:80 1", "b:80 2"), servers(target(1, 9, "a:80"), target(0, 1, "a:80"), target(0, 2, "b:80")));

@@ -57,6 +57,7 @@ public final class DnsServer implements AutoCloseable {
     private final Map<String, AtomicInteger> queries = new ConcurrentHashMap<>();
     private final AtomicInteger tcpQueries = new AtomicInteger();
     private volatile Mode mode = Mode.ANSWER;
+    private volatile int silentType;
     private volatile DatagramSocket udp;
     private volatile ServerSocket tcp;
 
@@ -163,6 +164,12 @@ public final class DnsServer implements AutoCloseable {
         return this;
     }
 
+    /** Says nothing to queries for AAAA records from now on, or for no type ("") any more. */
+    public DnsServer silentFor(String type) {
+        silentType = type.equals("AAAA") ? AAAA : 0;
+        return this;
+    }
+
     /** How often a name was asked for, whatever the type. */
     public int queries(String name) {
         AtomicInteger count = queries.get(key(name));
@@ -264,7 +271,7 @@ public final class DnsServer implements AutoCloseable {
         queries.computeIfAbsent(key(name.toString()), n -> new AtomicInteger()).incrementAndGet();
         Mode now = mode;
         List<Entry> known = records.get(key(name.toString()));
-        return switch (now) {
+        return type == silentType ? null : switch (now) {
             case SILENT -> null;
             case NOISE -> Arrays.copyOf(query, 7);
             case SERVFAIL -> message(query, question, 2, List.of(), limit);

@@ -84,7 +84,7 @@ public final class Main implements Callable<Integer> {
             agent.start();
         } catch (IOException e) {
             giveUp(e.getMessage());
-        } catch (RuntimeException e) {
+        } catch (RuntimeException | LinkageError e) {
             Throwable cause = e instanceof CompletionException && e.getCause() != null ? e.getCause() : e;
             giveUp("The agent cannot start: " + cause + where(cause));
         }

@@ -86,6 +86,10 @@ class AgentProcessTest {
             builder.environment().put("NOTIFY_SOCKET", notifySocket);
             builder.environment().put("WATCHDOG_USEC", "400000");
         }
+        return start(builder);
+    }
+
+    private Process start(ProcessBuilder builder) throws IOException {
         Process process = builder.start();
         processes.add(process);
         return process;
@@ -277,5 +281,15 @@ class AgentProcessTest {
         assertTrue(output().contains("No peer nobody:1 in upstream caches"), this::output);
         assertEquals(1, exit(run("", "peers", "--api", "http://127.0.0.1:1")));
         assertTrue(output().contains("No answer from an agent at http://127.0.0.1:1"), this::output);
+    }
+
+    @Test
+    void shouldSayInOneLineWhyItCannotStart() throws Exception {
+        Files.writeString(config, Files.readString(config) + "atoll.mesh.agents = [\"http://127.0.0.1:1\"]\n");
+        ProcessBuilder builder = new ProcessBuilder(System.getProperty("java.home") + File.separator + "bin/java",
+                "-Djavax.net.ssl.trustStoreType=none", "-jar", JAR.toString(), "--config", config.toString());
+        assertEquals(1, exit(start(builder.redirectErrorStream(true).redirectOutput(log().toFile()))), this::output);
+        assertEquals(1, count("The agent cannot start: "), this::output);
+        assertEquals(0, count("\tat "), this::output);
     }
 }

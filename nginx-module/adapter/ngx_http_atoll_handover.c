@@ -222,17 +222,17 @@ ngx_http_atoll_refuse_fill(ngx_http_atoll_plan_t *plan)
     ngx_http_request_t   *r = plan->request;
     ngx_http_upstream_t  *u = r->upstream;
 
+    if (plan->locking) {
+        /* the cache was looked at; a worker keeps what it makes of a location's own settings */
+        u->conf = plan->locking;
+    }
+
     if (plan->role != NGX_HTTP_ATOLL_PREVIOUS || !(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
         return 0;
     }
 
 #if (NGX_HTTP_CACHE)
     if (u->cache_status == NGX_HTTP_CACHE_EXPIRED) {
-
-        if (plan->locking) {
-            u->conf = plan->locking;
-        }
-
         return 0;
     }
 

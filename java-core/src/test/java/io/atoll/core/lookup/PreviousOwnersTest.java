@@ -24,7 +24,7 @@ import org.junit.jupiter.api.Test;
 
 /**
  * Who may still hold a key, rule by rule: docs/architecture.md, "Handover, exactly"; as the twin's tests have it
- * (nginx-module/reader/test/test_handover.c). Slots are the places in the list of peers.
+ * (nginx-module/reader/test/test_handover*.c). Slots are the places in the list of peers.
  */
 class PreviousOwnersTest {
     private static final long NOW = 5_000_000;

@@ -4,7 +4,9 @@
  *   ngx_http_atoll_module.c    the module: life of a configuration and of a worker
  *   ngx_http_atoll_conf.c      directives
  *   ngx_http_atoll_probe.c     the directive atoll_probe
- *   ngx_http_atoll_publish.c   from parsed upstreams to a compiled, prepared, committed zone (master)
+ *   ngx_http_atoll_publish.c   from parsed upstreams to a zone: prepared, committed (master)
+ *   ngx_http_atoll_peers.c     the peers that go there: nginx.conf's, those of run time, those of before (master)
+ *   ngx_http_atoll_compile.c   their tables (master)
  *   ngx_http_atoll_balancer.c  peer.init, get, free (worker)
  *   ngx_http_atoll_route.c     atoll_route: tiers
  *   ngx_http_atoll_plan.c      what this node does with a request to a route
@@ -205,6 +207,19 @@ char *ngx_http_atoll_probe(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 ngx_int_t ngx_http_atoll_prepare(ngx_conf_t *cf, ngx_http_atoll_main_conf_t *amcf);
 void ngx_http_atoll_commit(ngx_cycle_t *cycle, ngx_http_atoll_main_conf_t *amcf);
 void ngx_http_atoll_supersede(ngx_http_atoll_main_conf_t *amcf);
+
+/* ngx_http_atoll_peers.c */
+
+/* Fills amcf->request but for the tables. Wants amcf->writer open and amcf->known read. */
+ngx_int_t ngx_http_atoll_collect_peers(ngx_conf_t *cf, ngx_http_atoll_main_conf_t *amcf);
+
+/* Weights that an upstream may have in all: those whose points the zone file holds. */
+uint64_t ngx_http_atoll_weight_limit(ngx_http_atoll_main_conf_t *amcf);
+
+/* ngx_http_atoll_compile.c */
+
+/* Gives the upstreams of amcf->request their tables, in amcf->region: mapped when amcf->compiled, whatever is returned. */
+ngx_int_t ngx_http_atoll_compile(ngx_conf_t *cf, ngx_http_atoll_main_conf_t *amcf);
 
 /* ngx_http_atoll_balancer.c */
 ngx_int_t ngx_http_atoll_init_upstream(ngx_conf_t *cf, ngx_http_upstream_srv_conf_t *us);

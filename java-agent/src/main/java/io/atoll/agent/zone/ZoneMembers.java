@@ -24,6 +24,7 @@ import io.atoll.core.zone.Member;
 import io.atoll.core.zone.MemberChange;
 import io.atoll.core.zone.MemberChange.Kind;
 import io.atoll.core.zone.Membership;
+import io.atoll.core.zone.PlannedTable;
 import io.atoll.core.zone.PublishException;
 import io.atoll.core.zone.TablePublisher;
 import io.atoll.core.zone.Upstream;
@@ -183,7 +184,7 @@ public final class ZoneMembers {
                 return Outcome.LOCKED;
             }
             for (FormerRings rings : told) {
-                Optional<TablePublisher.Plan> plan = publisher.planAfter(upstream, rings, nowMs);
+                Optional<PlannedTable> plan = publisher.planAfter(upstream, rings, nowMs);
                 if (plan.isPresent()) {
                     long epoch = publisher.publish(plan.get(), nowMs);
                     LOG.info("{}: the owners before of upstream {}, as another node knows them, published as epoch {}", path,

@@ -188,11 +188,12 @@ class AgentNamesTest {
 
     @Test
     void shouldKeepTheLastGoodAddressesWhateverTheServerSays() throws Exception {
-        dns.host("own.example", 0, "10.0.0.3");
+        dns.host("own.example", 0, "10.0.0.3", "10.0.0.4");
         try (AgentRig agent = agent("")) {
-            Map<String, String> good = with("own.example:81", "10.0.0.3:81 1");
+            Map<String, String> good = with("own.example:81", "10.0.0.3:81 10.0.0.4:81 1");
             await(agent, good);
-            for (Mode mode : new Mode[] {Mode.NXDOMAIN, Mode.SERVFAIL, Mode.SILENT, Mode.NOISE, Mode.CUT, Mode.WRONG_DATA}) {
+            for (Mode mode : new Mode[] {Mode.NXDOMAIN, Mode.SERVFAIL, Mode.SILENT, Mode.NOISE, Mode.CUT, Mode.SHORT, Mode.GARBLED,
+                    Mode.WRONG_DATA}) {
                 dns.mode(mode);
                 Await.until("failures with " + mode, () -> name(agent, "own.example").path("failures").asInt() >= 2);
                 assertEquals(good, members(agent), mode.name());

@@ -8,12 +8,17 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
+import java.util.function.Consumer;
 import java.util.function.Function;
 
 import io.atoll.agent.probe.Transport;
 import io.netty.buffer.ByteBuf;
 import io.netty.channel.AddressedEnvelope;
+import io.netty.channel.Channel;
+import io.netty.channel.ChannelFactory;
+import io.netty.channel.ChannelPipeline;
 import io.netty.channel.EventLoop;
+import io.netty.channel.ReflectiveChannelFactory;
 import io.netty.handler.codec.dns.DefaultDnsQuestion;
 import io.netty.handler.codec.dns.DefaultDnsRecordDecoder;
 import io.netty.handler.codec.dns.DnsRawRecord;
@@ -32,7 +37,7 @@ import io.netty.resolver.dns.NoopDnsCnameCache;
 
 /**
  * Asks name servers for records and their time to live. Netty's resolver sends the queries: over UDP, each from a port of its own, and over TCP
- * where an answer does not fit. Which server is asked, aliases (CNAME) and times to live are looked after here, since Netty's own look-ups forget the
+ * where an answer does not fit or ends early. Which server is asked, aliases (CNAME) and times to live are looked after here, since Netty's own look-ups forget the
  * time to live of an alias. Nothing is kept: whoever asks knows how long an answer holds.
  *
  * <p>On the agent's event loop.
@@ -47,11 +52,21 @@ final class DnsClient implements AutoCloseable {
 
     DnsClient(EventLoop loop, Transport transport, long timeoutMs) {
         this.timeoutMs = timeoutMs;
-        this.resolver = new DnsNameResolverBuilder(loop).datagramChannelType(transport.datagram())
-                .socketChannelType(transport.stream()).datagramChannelStrategy(DnsNameResolverChannelStrategy.ChannelPerResolution)
+        this.resolver = new DnsNameResolverBuilder(loop).datagramChannelFactory(made(transport.datagram(), CutAnswers::markDatagrams))
+                .socketChannelFactory(made(transport.stream(), CutAnswers::markFrames))
+                .datagramChannelStrategy(DnsNameResolverChannelStrategy.ChannelPerResolution)
                 .queryTimeoutMillis(timeoutMs).maxPayloadSize(PAYLOAD).resolveCache(NoopDnsCache.INSTANCE)
                 .cnameCache(NoopDnsCnameCache.INSTANCE).authoritativeDnsServerCache(NoopAuthoritativeDnsServerCache.INSTANCE)
                 .nameServerProvider(new SingletonDnsServerAddressStreamProvider(ResolvConf.NOTHING.servers().get(0))).build();
+    }
+
+    private static <C extends Channel> ChannelFactory<C> made(Class<? extends C> type, Consumer<ChannelPipeline> prepare) {
+        ChannelFactory<? extends C> plain = new ReflectiveChannelFactory<>(type);
+        return () -> {
+            C channel = plain.newChannel();
+            prepare.accept(channel.pipeline());
+            return channel;
+        };
     }
 
     @Override
@@ -125,7 +140,7 @@ final class DnsClient implements AutoCloseable {
                 next(response.code() + " from " + text(server));
             } else if (response.isTruncated()) {
                 // Netty hands over what came by UDP when TCP fails: some of the records would pass for all of them.
-                next("a cut answer from " + text(server) + ", and none over TCP");
+                next("a cut answer from " + text(server) + ", and no whole one over TCP");
             } else {
                 try {
                     readRecords(response, server);

@@ -36,8 +36,12 @@ public final class DnsServer implements AutoCloseable {
         NXDOMAIN,
         /** Sends bytes that are no message. */
         NOISE,
-        /** Sends messages whose records are cut off. */
+        /** Sends messages that end within their last record. */
         CUT,
+        /** Sends messages without the last of the records that they count. */
+        SHORT,
+        /** Sends messages whose last record is garbage. */
+        GARBLED,
         /** Says that not all records fit, and sends one. */
         TRUNCATED,
         /** Sends records whose data is not of their kind. */
@@ -58,6 +62,7 @@ public final class DnsServer implements AutoCloseable {
     private final AtomicInteger tcpQueries = new AtomicInteger();
     private volatile Mode mode = Mode.ANSWER;
     private volatile int silentType;
+    private volatile boolean wellOverTcp;
     private volatile DatagramSocket udp;
     private volatile ServerSocket tcp;
 
@@ -164,6 +169,12 @@ public final class DnsServer implements AutoCloseable {
         return this;
     }
 
+    /** Whether its mode is about UDP alone; it answers over TCP as it should then. */
+    public DnsServer wellOverTcp(boolean well) {
+        wellOverTcp = well;
+        return this;
+    }
+
     /** Says nothing to queries for AAAA records from now on, or for no type ("") any more. */
     public DnsServer silentFor(String type) {
         silentType = type.equals("AAAA") ? AAAA : 0;
@@ -226,7 +237,7 @@ public final class DnsServer implements AutoCloseable {
             try {
                 DatagramPacket query = new DatagramPacket(buffer, buffer.length);
                 socket.receive(query);
-                byte[] answer = answer(Arrays.copyOf(buffer, query.getLength()), UDP_LIMIT);
+                byte[] answer = answer(Arrays.copyOf(buffer, query.getLength()), UDP_LIMIT, mode);
                 if (answer != null) {
                     socket.send(new DatagramPacket(answer, answer.length, query.getSocketAddress()));
                 }
@@ -245,7 +256,7 @@ public final class DnsServer implements AutoCloseable {
                 byte[] query = new byte[in.readUnsignedShort()];
                 in.readFully(query);
                 tcpQueries.incrementAndGet();
-                byte[] answer = answer(query, Integer.MAX_VALUE);
+                byte[] answer = answer(query, Integer.MAX_VALUE, wellOverTcp ? Mode.ANSWER : mode);
                 if (answer != null) {
                     DataOutputStream out = new DataOutputStream(client.getOutputStream());
                     out.writeShort(answer.length);
@@ -259,7 +270,7 @@ public final class DnsServer implements AutoCloseable {
     }
 
     /** Null for none. */
-    private byte[] answer(byte[] query, int limit) throws IOException {
+    private byte[] answer(byte[] query, int limit, Mode now) throws IOException {
         int end = 12;
         StringBuilder name = new StringBuilder();
         while (query[end] != 0) {
@@ -269,7 +280,6 @@ public final class DnsServer implements AutoCloseable {
         int type = (query[end + 1] & 0xff) << 8 | query[end + 2] & 0xff;
         byte[] question = Arrays.copyOfRange(query, 12, end + 5);
         queries.computeIfAbsent(key(name.toString()), n -> new AtomicInteger()).incrementAndGet();
-        Mode now = mode;
         List<Entry> known = records.get(key(name.toString()));
         return type == silentType ? null : switch (now) {
             case SILENT -> null;
@@ -282,10 +292,20 @@ public final class DnsServer implements AutoCloseable {
                 yield message;
             }
             default -> {
-                byte[] message = message(query, question, known == null ? 3 : 0, wanted(known, type, now), limit);
-                yield now == Mode.CUT ? Arrays.copyOf(message, Math.max(12 + question.length, message.length - 3)) : message;
+                List<byte[]> wanted = wanted(known, type, now);
+                byte[] message = message(query, question, known == null ? 3 : 0, wanted, limit);
+                yield wanted.isEmpty() ? message : spoilt(message, wanted.get(wanted.size() - 1).length, now);
             }
         };
+    }
+
+    private static byte[] spoilt(byte[] message, int last, Mode now) {
+        int before = message.length - last;
+        if (now == Mode.GARBLED) {
+            // a name that begins with a pointer behind the message
+            message[before] = (byte) 0xff;
+        }
+        return now == Mode.CUT ? Arrays.copyOf(message, message.length - 3) : now == Mode.SHORT ? Arrays.copyOf(message, before) : message;
     }
 
     private List<byte[]> wanted(List<Entry> known, int type, Mode now) throws IOException {

@@ -34,22 +34,24 @@ typedef struct {
 
 static const atoll_peer_t *former_owner(handover_t *handover, unsigned ring);
 static const atoll_peer_t *present_ring_owner(handover_t *handover);
-static const atoll_peer_t *next_along(handover_t *handover, handover_step_t *step);
+static const atoll_peer_t *next_along(handover_t *handover, unsigned ring);
+static unsigned ring_it_came_to(const handover_t *handover, uint64_t came_ms);
 static uint64_t started_ms(const handover_t *handover);
-static int has_changed(const handover_t *handover, const handover_step_t *step);
-static int has_peer_changed(const handover_t *handover, const atoll_peer_t *peer);
+static uint64_t changed_ms(const handover_t *handover, const handover_step_t *step);
+static uint64_t peer_changed_ms(const handover_t *handover, const atoll_peer_t *peer);
 static int is_alone(const handover_t *handover);
 static handover_step_t first_step(const handover_t *handover, unsigned ring);
 static int next_group(handover_t *handover, handover_step_t *step);
 static int is_down(const handover_t *handover, const handover_step_t *step);
 static int is_self(const handover_t *handover, const handover_step_t *step);
 static const atoll_peer_t *whom_to_ask(const handover_t *handover, const handover_step_t *step,
-                                       int (*fits)(const handover_t *handover, const atoll_peer_t *peer));
+                                       int (*fits)(const handover_t *handover, const atoll_peer_t *peer, uint32_t flags));
 static int can_be_asked(const handover_t *handover, const atoll_peer_t *peer);
-static int is_anybody(const handover_t *handover, const atoll_peer_t *peer);
-static int was_just_withdrawn(const handover_t *handover, const atoll_peer_t *peer);
-static int was_serving(const handover_t *handover, const atoll_peer_t *peer);
-static int is_withdrawn(const handover_t *handover, const atoll_peer_t *peer);
+static int is_anybody(const handover_t *handover, const atoll_peer_t *peer, uint32_t flags);
+static int was_just_withdrawn(const handover_t *handover, const atoll_peer_t *peer, uint32_t flags);
+static int was_serving(const handover_t *handover, const atoll_peer_t *peer, uint32_t flags);
+static int is_withdrawn(const handover_t *handover, const atoll_peer_t *peer, uint32_t flags);
+static uint32_t flags_of(const handover_t *handover, uint32_t index);
 static int is_recent(const handover_t *handover, uint64_t ms);
 
 
@@ -95,7 +97,7 @@ atoll_handover_reason(atoll_balancer_t *balancer, const atoll_peer_t *owner, uin
         return ATOLL_HANDOVER_LOOK;
     }
 
-    blind = !returned && !has_peer_changed(&handover, owner);
+    blind = !returned && peer_changed_ms(&handover, owner) == 0;
 
     if ((blind && !is_recent(&handover, started_ms(&handover)))
         || (balancer->alone_ms != 0 && now_ms - balancer->alone_ms < ALONE_MS))
@@ -113,7 +115,7 @@ atoll_has_returned(const atoll_balancer_t *balancer, const atoll_peer_t *peer, u
     handover_t                        handover = { .balancer = (atoll_balancer_t *) balancer, .now = now_ms };
     const atoll_peer_state_record_t  *state = &balancer->zone->states[peer->slot];
 
-    return is_recent(&handover, atoll_relaxed(state->changed_ms)) && !is_withdrawn(&handover, peer)
+    return is_recent(&handover, atoll_relaxed(state->changed_ms)) && !is_withdrawn(&handover, peer, peer->flags)
            && atoll_peer_is_present(peer, state);
 }
 
@@ -138,7 +140,8 @@ former_owner(handover_t *handover, unsigned ring)
 static const atoll_peer_t *
 present_ring_owner(handover_t *handover)
 {
-    handover_step_t step = first_step(handover, ATOLL_RING_PRIMARY);
+    uint64_t         came;
+    handover_step_t  step = first_step(handover, ATOLL_RING_PRIMARY);
 
     if (!next_group(handover, &step)) {
         return NULL;
@@ -148,21 +151,25 @@ present_ring_owner(handover_t *handover)
         return whom_to_ask(handover, &step, was_just_withdrawn);
     }
 
-    handover->balancer->handover_blind = !handover->returned && !has_changed(handover, &step);
+    came = handover->returned ? UINT64_MAX : changed_ms(handover, &step);
+    handover->balancer->handover_blind = came == 0;
 
-    return handover->returned || !handover->balancer->handover_blind || is_recent(handover, started_ms(handover))
-           ? next_along(handover, &step) : NULL;
+    if (is_recent(handover, started_ms(handover)) && came < started_ms(handover)) {
+        came = started_ms(handover);
+    }
+
+    return came != 0 ? next_along(handover, ring_it_came_to(handover, came)) : NULL;
 }
 
 
 static const atoll_peer_t *
-next_along(handover_t *handover, handover_step_t *step)
+next_along(handover_t *handover, unsigned ring)
 {
-    uint32_t             self = step->group;
+    handover_step_t      step = first_step(handover, ring);
     const atoll_peer_t  *peer = NULL;
 
-    while (peer == NULL && next_group(handover, step)) {
-        peer = step->group != self ? whom_to_ask(handover, step, was_serving) : NULL;
+    while (peer == NULL && next_group(handover, &step)) {
+        peer = whom_to_ask(handover, &step, was_serving);
     }
 
     if (peer == NULL) {
@@ -170,6 +177,20 @@ next_along(handover_t *handover, handover_step_t *step)
     }
 
     return peer;
+}
+
+
+/* What joined or left after self may neither have stood in for it, nor have taken the place of who did. */
+static unsigned
+ring_it_came_to(const handover_t *handover, uint64_t came_ms)
+{
+    const atoll_table_t *table = &handover->balancer->table;
+
+    if (handover->now >= table->handover_until_ms || came_ms >= table->handover_until_ms - handover->balancer->handover_ms) {
+        return ATOLL_RING_PRIMARY;
+    }
+
+    return table->ring[ATOLL_RING_EARLIER].point_count != 0 ? ATOLL_RING_EARLIER : ATOLL_RING_PREVIOUS;
 }
 
 
@@ -183,7 +204,7 @@ is_alone(const handover_t *handover)
     for (uint32_t i = ring->first_peer; i < ring->first_peer + ring->peer_count; i++) {
         peer = handover->balancer->peers[i];
 
-        if (can_be_asked(handover, peer) && was_serving(handover, peer)) {
+        if (can_be_asked(handover, peer) && was_serving(handover, peer, flags_of(handover, i))) {
             return 0;
         }
     }
@@ -199,26 +220,28 @@ started_ms(const handover_t *handover)
 }
 
 
-/* Self, whose group this is, was taken back to traffic a short while ago. */
-static int
-has_changed(const handover_t *handover, const handover_step_t *step)
+/* When self, whose group this is, was last taken back to traffic; 0: not a short while ago. */
+static uint64_t
+changed_ms(const handover_t *handover, const handover_step_t *step)
 {
+    uint64_t ms, last = 0;
+
     for (uint32_t i = step->first; i < step->first + step->count; i++) {
-        if (has_peer_changed(handover, handover->balancer->peers[i])) {
-            return 1;
-        }
+        ms = peer_changed_ms(handover, handover->balancer->peers[i]);
+        last = ms > last ? ms : last;
     }
 
-    return 0;
+    return last;
 }
 
 
-static int
-has_peer_changed(const handover_t *handover, const atoll_peer_t *peer)
+static uint64_t
+peer_changed_ms(const handover_t *handover, const atoll_peer_t *peer)
 {
-    const atoll_peer_state_record_t *state = &handover->balancer->zone->states[peer->slot];
+    const atoll_peer_state_record_t  *state = &handover->balancer->zone->states[peer->slot];
+    uint64_t                          ms = atoll_relaxed(state->changed_ms);
 
-    return is_recent(handover, atoll_relaxed(state->changed_ms)) && atoll_peer_is_present(peer, state);
+    return is_recent(handover, ms) && atoll_peer_is_present(peer, state) ? ms : 0;
 }
 
 
@@ -274,7 +297,7 @@ static int
 is_down(const handover_t *handover, const handover_step_t *step)
 {
     for (uint32_t i = step->first; i < step->first + step->count; i++) {
-        if (!(atoll_read32(&handover->balancer->table.peers[i].flags) & ATOLL_PEER_FLAG_DOWN)) {
+        if (!(flags_of(handover, i) & ATOLL_PEER_FLAG_DOWN)) {
             return 0;
         }
     }
@@ -313,14 +336,14 @@ is_self(const handover_t *handover, const handover_step_t *step)
 
 static const atoll_peer_t *
 whom_to_ask(const handover_t *handover, const handover_step_t *step,
-            int (*fits)(const handover_t *handover, const atoll_peer_t *peer))
+            int (*fits)(const handover_t *handover, const atoll_peer_t *peer, uint32_t flags))
 {
     const atoll_peer_t *peer;
 
     for (uint32_t i = step->first; i < step->first + step->count; i++) {
         peer = handover->balancer->peers[i];
 
-        if (can_be_asked(handover, peer) && fits(handover, peer)) {
+        if (can_be_asked(handover, peer) && fits(handover, peer, flags_of(handover, i))) {
             return peer;
         }
     }
@@ -343,36 +366,45 @@ can_be_asked(const handover_t *handover, const atoll_peer_t *peer)
 
 
 static int
-is_anybody(const handover_t *handover, const atoll_peer_t *peer)
+is_anybody(const handover_t *handover, const atoll_peer_t *peer, uint32_t flags)
 {
     (void) handover;
     (void) peer;
+    (void) flags;
 
     return 1;
 }
 
 
 static int
-was_just_withdrawn(const handover_t *handover, const atoll_peer_t *peer)
+was_just_withdrawn(const handover_t *handover, const atoll_peer_t *peer, uint32_t flags)
 {
-    return is_withdrawn(handover, peer)
+    return is_withdrawn(handover, peer, flags)
            && is_recent(handover, atoll_relaxed(handover->balancer->zone->states[peer->slot].changed_ms));
 }
 
 
 static int
-was_serving(const handover_t *handover, const atoll_peer_t *peer)
+was_serving(const handover_t *handover, const atoll_peer_t *peer, uint32_t flags)
 {
-    return !is_withdrawn(handover, peer) || was_just_withdrawn(handover, peer);
+    return !is_withdrawn(handover, peer, flags) || was_just_withdrawn(handover, peer, flags);
 }
 
 
 /* Out of traffic by nginx.conf or an operator. */
 static int
-is_withdrawn(const handover_t *handover, const atoll_peer_t *peer)
+is_withdrawn(const handover_t *handover, const atoll_peer_t *peer, uint32_t flags)
 {
-    return (peer->flags & ATOLL_PEER_FLAG_DOWN)
+    return (flags & ATOLL_PEER_FLAG_DOWN)
            || atoll_relaxed(handover->balancer->zone->states[peer->slot].reason[ATOLL_REASON_ADMIN]) > handover->now;
+}
+
+
+/* Of a peer in its ring: one of the previous ring may be down there and up now. */
+static uint32_t
+flags_of(const handover_t *handover, uint32_t index)
+{
+    return atoll_read32(&handover->balancer->table.peers[index].flags);
 }
 
 

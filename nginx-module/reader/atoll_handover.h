@@ -21,7 +21,8 @@
  *      of traffic (DOWN, admin word) less than handover_ms ago: a drained peer still has its keys
  *   c  self owns the key in the present primary ring and has just joined or come back (returned; or nginx was started, or
  *      self drained, undrained or found well again, less than handover_ms ago): the next group along that ring in which
- *      somebody can be asked and was not kept from traffic by an operator all the while
+ *      somebody can be asked and was not kept from traffic by an operator all the while; along the earlier ring, or else the
+ *      previous one, while these count and self came before the change that they are from
  *
  * Can be asked: has another server name than self and than asked, still has its slot, its probe, quorum and passive words are not above
  * now_ms, nor is its avoid_until_ms. Of several addresses of a name the first that can.

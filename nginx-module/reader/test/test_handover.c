@@ -150,6 +150,57 @@ shouldNameTheNextAlongTheRingForANodeThatCame(void)
 }
 
 
+/* "new" came to the others; then "gone" left, and "late" joined. */
+static void
+shouldNameWhoStoodInBeforeAnotherChange(void)
+{
+    static const fixture_peer_t peers[] = {
+        {"a", "10.0.0.1:80", 1, 0, 1, 10000, 0},
+        {"new", "10.0.0.4:80", 1, 0, 1, 10000, 0},
+        {"late", "10.0.0.5:80", 8, 0, 1, 10000, 0},
+        {"a", "10.0.0.1:80", 1, 0, 1, 10000, PREVIOUS},
+        {"new", "10.0.0.4:80", 1, 0, 1, 10000, PREVIOUS},
+        {"gone", "10.0.0.3:80", 1, 0, 1, 10000, PREVIOUS}
+    };
+    static const fixture_peer_t met[] = {
+        {"a", "10.0.0.1:80", 1, 0, 1, 10000, 0},
+        {"gone", "10.0.0.3:80", 1, 0, 1, 10000, 0}
+    };
+    uint32_t                    hash, left = 0;
+    const char                 *held;
+    const uint64_t              change = T - 100;
+
+    open_pool(peers, COUNT(peers), change + HANDOVER);
+
+    for (uint32_t i = 0; i < 100; i++) {
+        do {
+            hash = key_of(ATOLL_RING_PRIMARY, "new", (uint32_t) tap_random());
+        } while (hash != key_of(ATOLL_RING_PREVIOUS, "new", hash));
+
+        held = owner_in(met, 2, hash);
+        left += *held == 'g';
+        fixture.zone.header->started_ms = change - 1;
+        CHECK(is_named(ask(hash, "new", T, 0), held));
+        CHECK_EQUAL(1, balancer.handover_blind);
+        state(1)->changed_ms = change - 1;
+        CHECK(is_named(ask(hash, "new", T, 0), held));
+        CHECK_EQUAL(0, balancer.handover_blind);
+
+        /* Come back after that change: who is next now stood in. */
+        state(1)->changed_ms = change;
+        CHECK(!is_named(ask(hash, "new", T, 0), "gone"));
+        CHECK(!is_named(ask(hash, "new", T, 1), "gone"));
+        state(1)->changed_ms = 0;
+        fixture.zone.header->started_ms = change;
+        CHECK(!is_named(ask(hash, "new", T, 0), "gone"));
+        CHECK_PASSED();
+    }
+
+    CHECK(left > 20 && left < 80);
+    fixture_close(&fixture);
+}
+
+
 /* One of the addresses of self tells; the slot of another peer does not. */
 static void
 shouldSeeThatSelfCameByAnyOfItsAddresses(void)
@@ -346,6 +397,7 @@ main(void)
     RUN(shouldNameADrainedOwnerForAWhile);
     RUN(shouldAskThePreviousRingBeforeADrainedOwner);
     RUN(shouldNameTheNextAlongTheRingForANodeThatCame);
+    RUN(shouldNameWhoStoodInBeforeAnotherChange);
     RUN(shouldSeeThatSelfCameByAnyOfItsAddresses);
     RUN(shouldNameNobodyWhenThereIsNobodyElse);
     RUN(shouldHaveAReasonWheneverSomebodyIsNamed);

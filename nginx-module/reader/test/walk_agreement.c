@@ -13,11 +13,11 @@
 enum { BEGIN, KEYLESS, PICK, DONE, SET, IS, OTHERS, ASK, GONE };
 enum { RAMP = 4, FAILS, INFLIGHT, CHANGED, STARTED, AVOID };
 
-/* io.atoll.core.lookup.PreviousOwners.Rule, from 1; last the second answer to a question. */
-enum { NOBODY, PREVIOUS_RING, EARLIER_RING, WITHDRAWN, STOOD_IN, STARTED_BLIND, AGAIN, RULES };
+/* io.atoll.core.lookup.PreviousOwners.Rule, from 1; then who stood in and is gone, and the second answer to a question. */
+enum { NOBODY, PREVIOUS_RING, EARLIER_RING, WITHDRAWN, STOOD_IN, STARTED_BLIND, STOOD_IN_AND_LEFT, AGAIN, RULES };
 
 static const char *const rules[RULES] = {
-    "nobody", "previous ring", "earlier ring", "withdrawn", "stood in", "started", "asked again"
+    "nobody", "previous ring", "earlier ring", "withdrawn", "stood in", "started", "stood in and left", "asked again"
 };
 
 typedef struct {
@@ -90,6 +90,8 @@ ask(player_t *player, const operation_t *operation)
     if (peer == NULL) {
         return UINT32_MAX;
     }
+
+    answers[STOOD_IN_AND_LEFT] += rule >= STOOD_IN && (peer->flags & (ATOLL_PEER_FLAG_PREVIOUS | ATOLL_PEER_FLAG_EARLIER)) != 0;
 
     return player->balancer.handover_blind == (rule == STARTED_BLIND) ? peer->slot : UINT64_MAX;
 }

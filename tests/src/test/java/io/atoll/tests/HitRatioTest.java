@@ -165,8 +165,8 @@ class HitRatioTest {
     }
 
     /**
-     * Edges with the origin right behind them: what a change loses would show. Each object is asked for once between two changes: a node
-     * that joined has its keys before another one leaves.
+     * Edges with the origin right behind them: what a change loses would show. One leaves before the node that joined has all its keys;
+     * from then on each object is asked for once between two changes.
      */
     @Test
     void shouldNotDipWhenNodesJoinLeaveAreReplacedAndDrained(Scene scene) throws IOException {
@@ -184,7 +184,6 @@ class HitRatioTest {
             atoll.ask(sockets(mesh, 1, 2, 3, 4));
             stock.members(1, 2, 3, 4);
         }, atoll, beside);
-        warm(sockets(mesh, 2));
         during("one of 4 leaves", () -> {
             reload(mesh, List.of(2, 3, 4), 2, 3, 4);
             atoll.ask(sockets(mesh, 2, 3, 4));

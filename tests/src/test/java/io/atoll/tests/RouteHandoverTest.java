@@ -231,6 +231,20 @@ class RouteHandoverTest {
         assertTrue(anew <= OBJECTS / 1000, anew + " fetched anew");
     }
 
+    /** Without agents, so that the one that joins knows of no ring before; nobody asks it for anything before the other leaves. */
+    @Test
+    void shouldFetchNothingAnewWhenAnotherLeavesBeforeANodeThatJoinedWasAsked(Scene scene) throws IOException {
+        Stage stage = Stage.open(scene, 4, "10m timeout=2s");
+        stage.start(1, 2, 3);
+        stage.fetch("/r/", 1, 2, 3);
+        stage.member(4, 1, 2, 3, 4).start();
+        stage.reload(List.of(1, 2, 3), 1, 2, 3, 4);
+        stage.reload(List.of(2, 3, 4), 2, 3, 4);
+        int anew = stage.fetch("/r/", 2, 3, 4);
+        Scene.print("one joined, another left at once: of %d objects %d fetched anew, %d fills", OBJECTS, anew, stage.fills());
+        assertTrue(anew <= OBJECTS / 1000, anew + " fetched anew");
+    }
+
     private static int[] numbers(List<Integer> nodes) {
         return nodes.stream().mapToInt(Integer::intValue).toArray();
     }

@@ -2,6 +2,7 @@ package io.atoll.core.lookup;
 
 import io.atoll.core.table.Table;
 import io.atoll.core.zone.Reason;
+import io.atoll.core.zone.ZoneLayout;
 import io.atoll.core.zone.ZoneLayout.PeerFlag;
 import io.atoll.core.zone.ZoneLayout.Ring;
 import java.util.Optional;
@@ -26,7 +27,7 @@ public final class PreviousOwners {
         EARLIER_RING,
         /** Owns it, and was just taken out of traffic by an operator. */
         WITHDRAWN,
-        /** Comes next along the ring, and stood in for the node, which has just come back. */
+        /** Comes next along the ring that the node has just come to, or come back to, and stood in for it. */
         STOOD_IN,
         /** Likewise, but all that is known is that the node's nginx was just started, as a whole mesh may be. */
         STARTED
@@ -142,33 +143,46 @@ public final class PreviousOwners {
             if (!look.isSelf()) {
                 return answer(whomToAsk(look, this::wasJustWithdrawn), Rule.WITHDRAWN);
             }
-            if (returned || hasChanged(look)) {
-                return answer(nextAlong(look), Rule.STOOD_IN);
+            long came = returned ? ZoneLayout.FOREVER : changedMs(look);
+            Rule rule = came != 0 ? Rule.STOOD_IN : Rule.STARTED;
+            if (isRecent(startedMs) && Long.compareUnsigned(came, startedMs) < 0) {
+                came = startedMs;
             }
-            return isRecent(startedMs) ? answer(nextAlong(look), Rule.STARTED) : null;
+            return came != 0 ? answer(nextAlong(ringItCameTo(came)), rule) : null;
         }
 
         private static Answer answer(int peer, Rule rule) {
             return peer == Walk.NONE ? null : new Answer(peer, rule);
         }
 
-        private int nextAlong(Look look) {
-            int own = look.group;
+        private int nextAlong(int ring) {
+            Look look = new Look(this, ring);
             int peer = Walk.NONE;
             while (peer == Walk.NONE && look.nextGroup()) {
-                peer = look.group != own ? whomToAsk(look, this::wasServing) : Walk.NONE;
+                peer = whomToAsk(look, this::wasServing);
             }
             return peer;
         }
 
-        /** Self, whose group this is, was taken back to traffic a short while ago. */
-        private boolean hasChanged(Look look) {
+        /** What joined or left after self may neither have stood in for it, nor have taken the place of who did. */
+        private int ringItCameTo(long cameMs) {
+            long untilMs = table.handoverUntilMs();
+            if (Long.compareUnsigned(now, untilMs) >= 0 || Long.compareUnsigned(cameMs, untilMs - handoverMs) >= 0) {
+                return Ring.PRIMARY;
+            }
+            return table.pointCount(Ring.EARLIER) != 0 ? Ring.EARLIER : Ring.PREVIOUS;
+        }
+
+        /** When self, whose group this is, was last taken back to traffic; 0: not a short while ago. */
+        private long changedMs(Look look) {
+            long last = 0;
             for (int peer = look.first; peer < look.first + look.count; peer++) {
-                if (isRecent(words.changedMs(table.slot(peer))) && isPresent(peer)) {
-                    return true;
+                long ms = words.changedMs(table.slot(peer));
+                if (isRecent(ms) && isPresent(peer) && Long.compareUnsigned(ms, last) > 0) {
+                    last = ms;
                 }
             }
-            return false;
+            return last;
         }
 
         private int whomToAsk(Look look, Fits fits) {

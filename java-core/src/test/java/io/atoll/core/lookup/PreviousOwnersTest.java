@@ -127,6 +127,32 @@ class PreviousOwnersTest {
         assertEquals(next, ask(hash, "a", NOW), "out of traffic since it stood in");
     }
 
+    /** "new" came to the others; then "gone" left, and "late" joined. */
+    @Test
+    void shouldNameWhoStoodInBeforeAnotherChange() {
+        long change = NOW - 100;
+        open(List.of(new Peer("a"), new Peer("new"), new Peer("late"), previous("a"), previous("new"), previous("gone")),
+                change + HANDOVER);
+        int left = 0;
+        for (int i = 0; i < KEYS; i++) {
+            int hash = keyOf("new");
+            if (owner(Ring.PREVIOUS, hash).equals("new")) {
+                startedMs = change - 1;
+                String held = text(ask(hash, "new", NOW));
+                assertTrue(held.equals("STARTED gone") || held.equals("STARTED a"), held);
+                left += held.endsWith("gone") ? 1 : 0;
+                words.setChangedMs(1, change - 1);
+                assertEquals(held.replace("STARTED", "STOOD_IN"), text(ask(hash, "new", NOW)));
+                words.setChangedMs(1, change);
+                assertNotEquals("STOOD_IN gone", text(ask(hash, "new", NOW)), "who is next now stood in");
+                words.setChangedMs(1, 0);
+                startedMs = change;
+                assertNotEquals("STARTED gone", text(ask(hash, "new", NOW)), "started after that change");
+            }
+        }
+        assertTrue(left > KEYS / 10, left + " keys");
+    }
+
     /** One point in 300 is that of the server that is up: 32 of them hold it with 10 %. */
     @Test
     void shouldLookAt32PointsAtMost() {
@@ -151,8 +177,12 @@ class PreviousOwnersTest {
     }
 
     private void open(List<Peer> peers) {
+        open(peers, NOW + 1);
+    }
+
+    private void open(List<Peer> peers, long untilMs) {
         ByteBuffer bytes = RandomUpstreams.withSlots(RandomUpstreams.table(new Upstream("pool", peers)));
-        bytes.putLong(TableRecord.HANDOVER_UNTIL_MS, NOW + 1);
+        bytes.putLong(TableRecord.HANDOVER_UNTIL_MS, untilMs);
         table = Table.open(bytes);
         owners = new PreviousOwners(table, words, slot -> peers.get(slot).server(), HANDOVER);
         servers = peers.stream().map(Peer::server).toList();

@@ -197,6 +197,9 @@ char *ngx_http_atoll_invalid(ngx_conf_t *cf, ngx_str_t *value, const char *expec
 /* Whether value is "name=..."; the rest goes to *rest. */
 ngx_uint_t ngx_http_atoll_option(ngx_str_t *value, const char *name, ngx_str_t *rest);
 
+/* Compiles the argument of a directive, with its variables. */
+ngx_int_t ngx_http_atoll_compile_value(ngx_conf_t *cf, ngx_str_t *value, ngx_http_complex_value_t *into);
+
 /* A time of nginx in milliseconds, NGX_ERROR when it is none or outside of least to most. */
 ngx_int_t ngx_http_atoll_time(ngx_str_t *value, ngx_int_t least, ngx_int_t most);
 

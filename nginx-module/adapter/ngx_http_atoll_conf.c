@@ -292,6 +292,21 @@ ngx_http_atoll_option(ngx_str_t *value, const char *name, ngx_str_t *rest)
 
 
 ngx_int_t
+ngx_http_atoll_compile_value(ngx_conf_t *cf, ngx_str_t *value, ngx_http_complex_value_t *into)
+{
+    ngx_http_compile_complex_value_t  ccv;
+
+    ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
+
+    ccv.cf = cf;
+    ccv.value = value;
+    ccv.complex_value = into;
+
+    return ngx_http_compile_complex_value(&ccv);
+}
+
+
+ngx_int_t
 ngx_http_atoll_time(ngx_str_t *value, ngx_int_t least, ngx_int_t most)
 {
     ngx_int_t  ms = ngx_parse_time(value, 0);
@@ -475,11 +490,10 @@ ngx_http_atoll(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_atoll_srv_conf_t  *ascf = conf;
 
-    ngx_str_t                         *value;
-    ngx_uint_t                         i;
-    const char                        *expected;
-    ngx_http_upstream_srv_conf_t      *uscf;
-    ngx_http_compile_complex_value_t   ccv;
+    ngx_str_t                     *value;
+    ngx_uint_t                     i;
+    const char                    *expected;
+    ngx_http_upstream_srv_conf_t  *uscf;
 
     if (ascf->upstream) {
         return "is duplicate";
@@ -494,13 +508,7 @@ ngx_http_atoll(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         }
     }
 
-    ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
-
-    ccv.cf = cf;
-    ccv.value = &value[1];
-    ccv.complex_value = &ascf->key;
-
-    if (ngx_http_compile_complex_value(&ccv) != NGX_OK) {
+    if (ngx_http_atoll_compile_value(cf, &value[1], &ascf->key) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 

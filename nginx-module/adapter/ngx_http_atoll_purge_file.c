@@ -107,11 +107,10 @@ ngx_http_atoll_purge(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_atoll_loc_conf_t  *alcf = conf;
 
-    ngx_str_t                         *value;
-    ngx_http_atoll_purge_t            *purge, **purgep;
-    ngx_http_core_loc_conf_t          *clcf;
-    ngx_http_atoll_main_conf_t        *amcf;
-    ngx_http_compile_complex_value_t   ccv;
+    ngx_str_t                   *value;
+    ngx_http_atoll_purge_t      *purge, **purgep;
+    ngx_http_core_loc_conf_t    *clcf;
+    ngx_http_atoll_main_conf_t  *amcf;
 
     if (alcf->purge) {
         return "is duplicate";
@@ -143,13 +142,7 @@ ngx_http_atoll_purge(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     purge->file = cf->conf_file->file.name.data;
     purge->line = cf->conf_file->line;
 
-    ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
-
-    ccv.cf = cf;
-    ccv.value = &value[2];
-    ccv.complex_value = &purge->key;
-
-    if (ngx_http_compile_complex_value(&ccv) != NGX_OK) {
+    if (ngx_http_atoll_compile_value(cf, &value[2], &purge->key) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 

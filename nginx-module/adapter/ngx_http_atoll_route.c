@@ -13,14 +13,13 @@ ngx_http_atoll_route(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_atoll_srv_conf_t  *ascf = conf;
 
-    ngx_str_t                         *value;
-    ngx_uint_t                         i;
-    ngx_http_atoll_tier_t             *tier;
-    ngx_http_atoll_route_t            *route, **routep;
-    ngx_http_upstream_server_t        *server;
-    ngx_http_atoll_main_conf_t        *amcf;
-    ngx_http_upstream_srv_conf_t      *uscf;
-    ngx_http_compile_complex_value_t   ccv;
+    ngx_str_t                     *value;
+    ngx_uint_t                     i;
+    ngx_http_atoll_tier_t         *tier;
+    ngx_http_atoll_route_t        *route, **routep;
+    ngx_http_upstream_server_t    *server;
+    ngx_http_atoll_main_conf_t    *amcf;
+    ngx_http_upstream_srv_conf_t  *uscf;
 
     if (ascf->route) {
         return "is duplicate";
@@ -69,13 +68,7 @@ ngx_http_atoll_route(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             return NGX_CONF_ERROR;
         }
 
-        ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
-
-        ccv.cf = cf;
-        ccv.value = &value[i];
-        ccv.complex_value = tier->value;
-
-        if (ngx_http_compile_complex_value(&ccv) != NGX_OK) {
+        if (ngx_http_atoll_compile_value(cf, &value[i], tier->value) != NGX_OK) {
             return NGX_CONF_ERROR;
         }
     }

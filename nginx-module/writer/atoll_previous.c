@@ -10,16 +10,6 @@
 #include "atoll_zone_plan.h"
 
 static int
-is_same_boot(const atoll_header_record_t *header)
-{
-    uint8_t  boot[16];
-
-    atoll_boot_id(boot);
-
-    return memcmp(boot, header->boot_id, sizeof(boot)) == 0;
-}
-
-static int
 compare_sources(const void *a, const void *b)
 {
     const atoll_member_t  *x = a, *y = b;
@@ -145,7 +135,7 @@ atoll_known_read(atoll_known_t *known, const char *path)
         return;
     }
 
-    if (file.attach == ATOLL_ATTACH_OK && is_same_boot(file.zone.header)) {
+    if (file.attach == ATOLL_ATTACH_OK && atoll_file_is_of_this_boot(file.zone.header)) {
         take_zone(known, &file.zone);
     }
 

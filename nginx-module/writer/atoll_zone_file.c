@@ -125,21 +125,28 @@ atoll_file_header(const atoll_file_t *file)
 }
 
 int
+atoll_file_is_of_this_boot(const atoll_header_record_t *header)
+{
+    uint8_t  boot[16];
+
+    atoll_boot_id(boot);
+
+    return memcmp(boot, header->boot_id, sizeof(boot)) == 0;
+}
+
+int
 atoll_file_check_owner(const atoll_file_t *file, const char *path, char *error)
 {
-    uint8_t                       boot[16];
     const atoll_header_record_t  *header = atoll_file_header(file);
 
     if (header == NULL) {
         return 0;
     }
 
-    atoll_boot_id(boot);
-
     uint64_t  pid = atomic_load(&header->master_pid);
     uint64_t  start = atomic_load(&header->master_start);
 
-    if (memcmp(boot, header->boot_id, sizeof(boot)) != 0 || !atoll_process_is(pid, start)) {
+    if (!atoll_file_is_of_this_boot(header) || !atoll_process_is(pid, start)) {
         return 0;
     }
 

@@ -46,6 +46,9 @@ int atoll_file_open(atoll_file_t *file, const char *path, int read_only, char *e
 /* The header of a file with this layout, also when the rest of it is damaged; NULL otherwise. */
 atoll_header_record_t *atoll_file_header(const atoll_file_t *file);
 
+/* Whether the file was made since the machine was started: its times and process ids mean something. */
+int atoll_file_is_of_this_boot(const atoll_header_record_t *header);
+
 /* Refuses a file whose nginx master is alive and is neither this process nor its parent or child (binary upgrade). */
 int atoll_file_check_owner(const atoll_file_t *file, const char *path, char *error);
 

@@ -134,16 +134,6 @@ fail_size(const atoll_writer_request_t *request, char *error)
                              request->path, atoll_size_needed(request) >> 20);
 }
 
-static int
-is_same_boot(const atoll_header_record_t *header)
-{
-    uint8_t  boot[16];
-
-    atoll_boot_id(boot);
-
-    return memcmp(boot, header->boot_id, sizeof(boot)) == 0;
-}
-
 /* Whether the file that is there can go on, as far as the file itself is concerned. */
 static int
 goes_on(const atoll_file_t *file, const atoll_writer_request_t *request)
@@ -151,7 +141,7 @@ goes_on(const atoll_file_t *file, const atoll_writer_request_t *request)
     const atoll_header_record_t  *header = file->zone.header;
 
     return file->length == request->size && header->length == request->size && file->user == geteuid()
-           && atoll_relaxed(header->replaced) == 0 && is_same_boot(header);
+           && atoll_relaxed(header->replaced) == 0 && atoll_file_is_of_this_boot(header);
 }
 
 static int
@@ -231,7 +221,7 @@ open_state(writer_state_t *state, const char *path, int check_only, char *error)
 
     atoll_zone_t  *zone = is_known(state) ? &state->old.zone : NULL;
 
-    return atoll_snapshot_take(&state->snapshot, zone, zone != NULL && is_same_boot(zone->header)) == 0
+    return atoll_snapshot_take(&state->snapshot, zone, zone != NULL && atoll_file_is_of_this_boot(zone->header)) == 0
            ? 0 : fail_memory(path, error);
 }
 
@@ -373,7 +363,7 @@ purges_are_believed(const atoll_zone_t *zone)
 {
     const atoll_header_record_t  *header = zone->header;
 
-    if (zone->purges == NULL || !is_same_boot(header)) {
+    if (zone->purges == NULL || !atoll_file_is_of_this_boot(header)) {
         return 0;
     }
 
@@ -392,7 +382,7 @@ started_ms(const atoll_file_t *file, uint64_t now_ms)
     const atoll_header_record_t  *header = file->attach == ATOLL_ATTACH_OK ? atoll_file_header(file) : NULL;
     uint64_t                      started;
 
-    if (header == NULL || !is_same_boot(header)
+    if (header == NULL || !atoll_file_is_of_this_boot(header)
         || !atoll_process_is(atomic_load(&header->master_pid), atomic_load(&header->master_start)))
     {
         return now_ms;

@@ -115,28 +115,6 @@ shouldKeepTheRingThatTheCasesName(void)
 
 /* ---- what is known ---- */
 
-static void
-begin(atoll_writer_t *writer, config_t *config, size_t size)
-{
-    unlink(path);
-    memset(writer, 0, sizeof(*writer));
-    config_open(config, path, size);
-}
-
-/* Publishes what was added; 1 when the zone shows it. */
-static int
-reload(atoll_writer_t *writer, config_t *config)
-{
-    atoll_writer_close(writer);
-    publish(writer, config);
-
-    int  good = shows(&writer->zone, config);
-
-    config_close(config);
-
-    return good;
-}
-
 /* "a=11 b=12 " of a list, with a mark before each name. */
 static void
 write_list(char *to, const atoll_members_t *list, const char *mark)
@@ -195,7 +173,7 @@ shouldKnowTheRingsOfTheLiveZone(void)
     config_t        config;
     atoll_writer_t  writer;
 
-    begin(&writer, &config, SIZE);
+    begin(&writer, &config, path, SIZE);
     ok(knows("cdn", "nothing"), "without a file nothing is known");
 
     config_add(&config, "cdn", "b=10.0.0.2:80 twice=11 !a=10.0.0.1:80 *spare=13 twice=12 ^gone=10.0.0.4:80 ^b=10.0.0.2:80");
@@ -228,7 +206,7 @@ shouldKnowNothingOfWhatIsDamaged(void)
     atoll_table_record_t          *head;
     atoll_peer_identity_record_t  *gone;
 
-    begin(&writer, &config, 1 << 20);
+    begin(&writer, &config, path, 1 << 20);
     config_add(&config, "cdn", "a=11 b=12 ^gone=13 ^b=12");
     config.upstreams[0].handover_until_ms = NOW + 5;
     need(reload(&writer, &config));
@@ -315,7 +293,7 @@ shouldKeepSlotAndWordsOfARemovedPeer(void)
     config_t        config;
     atoll_writer_t  writer;
 
-    begin(&writer, &config, SIZE);
+    begin(&writer, &config, path, SIZE);
     config_add(&config, "cdn", "a=11 b=12 c=13");
     need(reload(&writer, &config));
     a = slot_of(&writer.zone, "cdn", "a");
@@ -349,7 +327,7 @@ shouldTellRepeatsApartInBothRings(void)
     config_t        config;
     atoll_writer_t  writer;
 
-    begin(&writer, &config, SIZE);
+    begin(&writer, &config, path, SIZE);
     config_add(&config, "cdn", "a=11 a=11 b=12");
     need(reload(&writer, &config));
     first = slot_with(&writer.zone, "cdn", "a", 0, ATOLL_PEER_LIFE_MEMBER);
@@ -377,7 +355,7 @@ shouldNotGiveASlotAwayWhileATableNamesIt(void)
     config_t        config;
     atoll_writer_t  writer;
 
-    begin(&writer, &config, 1 << 20);
+    begin(&writer, &config, path, 1 << 20);
     config_add(&config, "cdn", "a=11 gone=12");
     need(reload(&writer, &config));
     gone = slot_of(&writer.zone, "cdn", "gone");
@@ -403,7 +381,7 @@ shouldNotGiveASlotAwayWhileATableNamesIt(void)
     free(both);
     atoll_writer_close(&writer);
 
-    begin(&writer, &config, 1 << 20);
+    begin(&writer, &config, path, 1 << 20);
     config_add(&config, "cdn", "a=11 gone=12");
     need(reload(&writer, &config));
     config_add(&config, "cdn", "a=11 ^a=11 ^gone=12");
@@ -425,7 +403,7 @@ shouldTakeThePreviousRingIntoANewFile(void)
     config_t        config;
     atoll_writer_t  writer;
 
-    begin(&writer, &config, SIZE);
+    begin(&writer, &config, path, SIZE);
     config_add(&config, "cdn", "a=11 b=12 c=13");
     need(reload(&writer, &config));
     set_words(&writer.zone, slot_of(&writer.zone, "cdn", "a"), 100);
@@ -452,7 +430,7 @@ shouldRefuseATableWhosePeersAreOfOtherRings(void)
     atoll_writer_t        writer;
     atoll_writer_peer_t  *peers;
 
-    begin(&writer, &config, SIZE);
+    begin(&writer, &config, path, SIZE);
     config_add(&config, "cdn", "a=11 ^b=12");
     peers = (atoll_writer_peer_t *) (uintptr_t) config.upstreams[0].peers;
     peers[1].flags = 0;
@@ -487,7 +465,7 @@ shouldShowTheRingThatTheRuleChoseOverManyReloads(void)
     config_t        config;
     atoll_writer_t  writer;
 
-    begin(&writer, &config, SIZE);
+    begin(&writer, &config, path, SIZE);
     random_seed();
 
     for (int round = 0; round < 400 && good; round++) {
@@ -539,7 +517,7 @@ shouldTellWhenNginxWasStarted(void)
     config_t        config;
     atoll_writer_t  writer;
 
-    begin(&writer, &config, SIZE);
+    begin(&writer, &config, path, SIZE);
     config_add(&config, "cdn", "a=11");
     need(reload(&writer, &config));
     ok(writer.zone.header->started_ms == NOW, "the first publication is a start");

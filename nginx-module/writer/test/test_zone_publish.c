@@ -3,29 +3,6 @@
 
 static const char  *path;
 
-static void
-begin(atoll_writer_t *writer, config_t *config, size_t size)
-{
-    memset(writer, 0, sizeof(*writer));
-    path = path_in("atoll.zone");
-    unlink(path);
-    config_open(config, path, size);
-}
-
-/* Publishes what config holds and empties it for the next one. The zone is mapped once more in *zone. */
-static int
-reload(atoll_writer_t *writer, config_t *config)
-{
-    atoll_writer_close(writer);
-    publish(writer, config);
-
-    int  good = shows(&writer->zone, config);
-
-    config_close(config);
-
-    return good;
-}
-
 /* A word that tells its peer by the name. */
 static uint64_t
 word_of(const char *server, uint32_t ordinal)
@@ -85,7 +62,7 @@ shouldKeepTheWordsOfEachPeerByName(void)
     config_t        config;
     atoll_writer_t  writer;
 
-    begin(&writer, &config, SIZE);
+    begin(&writer, &config, path, SIZE);
     config_add(&config, "cdn", "a=10.0.0.1:80 b=10.0.0.2:80 c=10.0.0.3:80 *d=10.0.0.4:80");
     config_add(&config, "img", "x=10.1.0.1:80");
     ok(reload(&writer, &config), "the first configuration is published");
@@ -121,7 +98,7 @@ shouldTellRepeatsOfAServerApart(void)
     config_t        config;
     atoll_writer_t  writer;
 
-    begin(&writer, &config, SIZE);
+    begin(&writer, &config, path, SIZE);
     config_add(&config, "cdn", "a=10.0.0.1:80 a=10.0.0.1:80 a=10.0.0.2:80 a=10.0.0.1:80 b=10.0.0.1:80");
     ok(reload(&writer, &config), "a server listed three times has three slots");
     mark_all(&writer.zone);
@@ -144,7 +121,7 @@ shouldGrowByNothingOver500Commits(void)
     int             buffer = -1, alternates = 1, grows = 1, places = 1, keeps_all = 1;
     ino_t           inode = 0;
 
-    begin(&writer, &config, 1 << 20);
+    begin(&writer, &config, path, 1 << 20);
 
     for (int i = 0; i < 500; i++) {
         char  text[200];
@@ -211,7 +188,7 @@ shouldGiveSlotsAwayFromTheOldest(void)
     config_t        config;
     atoll_writer_t  writer;
 
-    begin(&writer, &config, 1 << 20);
+    begin(&writer, &config, path, 1 << 20);
     ok(reload_range(&writer, &config, 0, 50) && writer.zone.peer_count == 128, "50 peers in 128 slots");
     need(reload_range(&writer, &config, 50, 50));
     ok(count_life(&writer.zone, ATOLL_PEER_LIFE_FORMER) == 50, "50 others: the first ones are former");
@@ -271,7 +248,7 @@ shouldRampWhoJoinsAPoolThatWasThere(void)
     config_t        config;
     atoll_writer_t  writer;
 
-    begin(&writer, &config, SIZE);
+    begin(&writer, &config, path, SIZE);
     config_add(&config, "cdn", "a=10.0.0.1:80 !b=10.0.0.2:80 c=10.0.0.3:80")->slow_start_ms = 30000;
     need(reload(&writer, &config));
     ok(state_of(&writer.zone, "cdn", "a")->ramp_start_ms == 0 && state_of(&writer.zone, "cdn", "c")->ramp_start_ms == 0,
@@ -353,7 +330,7 @@ shouldMoveATableThatOutgrowsItsBuffers(void)
     int             good = 1, moved = 0;
     unsigned        points = 8;
 
-    begin(&writer, &config, 2 << 20);
+    begin(&writer, &config, path, 2 << 20);
     need(reload_points(&writer, &config, points));
     mark_all(&writer.zone);
     before = look(path);
@@ -386,7 +363,7 @@ shouldTakeANewFileWhenRecordsRunOut(void)
     atoll_writer_t  writer;
     int             created = 0, good = 1, round = 0;
 
-    begin(&writer, &config, SIZE);
+    begin(&writer, &config, path, SIZE);
 
     for ( ; round < 70; round++) {
         char  name[32];
@@ -412,7 +389,7 @@ shouldKeepWhatIsKnownOfUpstreamsThatNobodyDeclaresForAWhile(void)
     config_t        config;
     atoll_writer_t  writer;
 
-    begin(&writer, &config, SIZE);
+    begin(&writer, &config, path, SIZE);
     config_add(&config, "cdn", "a=10.0.0.1:80 b=10.0.0.2:80");
     reload(&writer, &config);
     mark_all(&writer.zone);
@@ -435,6 +412,7 @@ int
 main(void)
 {
     enter_folder();
+    path = path_in("atoll.zone");
     shouldKeepTheWordsOfEachPeerByName();
     shouldTellRepeatsOfAServerApart();
     shouldGrowByNothingOver500Commits();

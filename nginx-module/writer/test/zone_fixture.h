@@ -587,4 +587,27 @@ files_in_folder(void)
     return count;
 }
 
+/* Nothing at path, and an empty configuration for it. */
+static UNUSED void
+begin(atoll_writer_t *writer, config_t *config, const char *path, size_t size)
+{
+    memset(writer, 0, sizeof(*writer));
+    unlink(path);
+    config_open(config, path, size);
+}
+
+/* Publishes what config holds and empties it for the next one; 1 when the zone shows it. */
+static UNUSED int
+reload(atoll_writer_t *writer, config_t *config)
+{
+    atoll_writer_close(writer);
+    publish(writer, config);
+
+    int  good = shows(&writer->zone, config);
+
+    config_close(config);
+
+    return good;
+}
+
 #endif

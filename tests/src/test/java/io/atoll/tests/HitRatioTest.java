@@ -11,6 +11,8 @@ import io.atoll.tests.harness.RouteMesh;
 import io.atoll.tests.harness.RouteMesh.Node;
 import io.atoll.tests.harness.Scene;
 import io.atoll.tests.harness.SceneExtension;
+import io.atoll.tests.harness.SteadyClients;
+import io.atoll.tests.harness.StockCache;
 import java.io.IOException;
 import java.net.SocketAddress;
 import java.time.Duration;
@@ -38,42 +40,34 @@ class HitRatioTest {
     }
 
     /** Clients with a connection for each request, which ask the nodes of the moment for objects at random. */
-    private static final class Clients implements AutoCloseable {
+    private static final class Clients {
         private final List<Answer> answers = new ArrayList<>();
-        private final List<Thread> threads = new ArrayList<>();
-        private final long start = System.nanoTime();
+        private final SteadyClients clients;
         private volatile List<SocketAddress> asked;
-        private volatile boolean ended;
 
         Clients(Scene scene, List<SocketAddress> asked) {
             this.asked = asked;
-            for (int i = 0; i < CLIENTS; i++) {
-                int number = i;
-                threads.add(new Thread(() -> run(number), "client-" + i));
-            }
-            threads.forEach(Thread::start);
-            scene.keep(this);
+            clients = scene.keep(SteadyClients.start(CLIENTS, RATE, number -> {
+                Random random = new Random(number);
+                return () -> request(random);
+            }));
         }
 
-        private void run(int number) {
-            Random random = new Random(number);
-            for (long k = 0; !ended; k++) {
-                Await.moment(start + (k * CLIENTS + number) * SECOND / RATE);
-                List<SocketAddress> nodes = asked;
-                String object = "/r/" + random.nextInt(OBJECTS);
-                long begin = System.nanoTime();
-                boolean well = false;
-                boolean hit = false;
-                try {
-                    Http.Response response = Http.once(nodes.get(random.nextInt(nodes.size())), "GET", object, "Connection: close");
-                    well = response.body().equals(RouteMesh.body(object));
-                    hit = response.header("Cache-Status").contains("; hit");
-                } catch (IOException e) {
-                    well = false;
-                }
-                synchronized (answers) {
-                    answers.add(new Answer(begin, well, hit));
-                }
+        private void request(Random random) {
+            List<SocketAddress> nodes = asked;
+            String object = "/r/" + random.nextInt(OBJECTS);
+            long begin = System.nanoTime();
+            boolean well = false;
+            boolean hit = false;
+            try {
+                Http.Response response = Http.once(nodes.get(random.nextInt(nodes.size())), "GET", object, "Connection: close");
+                well = response.body().equals(RouteMesh.body(object));
+                hit = response.header("Cache-Status").contains("; hit");
+            } catch (IOException e) {
+                well = false;
+            }
+            synchronized (answers) {
+                answers.add(new Answer(begin, well, hit));
             }
         }
 
@@ -102,24 +96,16 @@ class HitRatioTest {
             }
         }
 
+        void end() {
+            clients.close();
+        }
+
         int count() {
-            return between(start, Long.MAX_VALUE).size();
+            return between(Long.MIN_VALUE, Long.MAX_VALUE).size();
         }
 
         long failed() {
-            return between(start, Long.MAX_VALUE).stream().filter(answer -> !answer.isWell).count();
-        }
-
-        @Override
-        public void close() {
-            ended = true;
-            for (Thread thread : threads) {
-                try {
-                    thread.join();
-                } catch (InterruptedException e) {
-                    throw new AssertionError(e);
-                }
-            }
+            return between(Long.MIN_VALUE, Long.MAX_VALUE).stream().filter(answer -> !answer.isWell).count();
         }
     }
 
@@ -159,7 +145,7 @@ class HitRatioTest {
     }
 
     private static void assertNoneFailed(Clients clients) {
-        clients.close();
+        clients.end();
         Scene.print("%d of %d requests failed", clients.failed(), clients.count());
         assertEquals(0, clients.failed());
     }
@@ -234,24 +220,9 @@ class HitRatioTest {
             Stock stock = new Stock(mesh, Nginx.in(scene, "stock"), new ArrayList<>());
             for (int i = 1; i <= 5; i++) {
                 stock.caches.add(scene.address(110 + i) + ":7001");
-                Nginx.in(scene, "stock" + i).http("""
-                        proxy_cache_path cache keys_zone=c:16m inactive=1h;
-                        map $upstream_cache_status $seen { HIT hit; default fwd=miss; }
-                        upstream next { server %s; keepalive 16; }
-                        server {
-                            listen %s;
-                            location / {
-                                proxy_pass http://next;
-                                proxy_http_version 1.1;
-                                proxy_set_header Connection "";
-                                proxy_cache c;
-                                proxy_cache_lock on;
-                                proxy_cache_key $uri;
-                                proxy_cache_valid 200 1h;
-                                add_header Cache-Status "stock; $seen";
-                            }
-                        }
-                        """.formatted(mesh.originServer(), stock.caches.get(i - 1))).start();
+                StockCache.start(scene, "stock" + i, stock.caches.get(i - 1), "server " + mesh.originServer() + ";",
+                        "map $upstream_cache_status $seen { HIT hit; default fwd=miss; }",
+                        "proxy_cache_lock on; add_header Cache-Status \"stock; $seen\";");
             }
             stock.configure(1, 2, 3);
             stock.front.start();

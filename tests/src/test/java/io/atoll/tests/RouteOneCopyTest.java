@@ -8,6 +8,7 @@ import io.atoll.tests.harness.Nginx;
 import io.atoll.tests.harness.RouteMesh;
 import io.atoll.tests.harness.Scene;
 import io.atoll.tests.harness.SceneExtension;
+import io.atoll.tests.harness.StockCache;
 import java.io.IOException;
 import java.net.SocketAddress;
 import java.time.Duration;
@@ -63,22 +64,7 @@ class RouteOneCopyTest {
         String shields = "hash $uri consistent; server " + scene.address(121) + ":7001; server " + scene.address(122) + ":7001;";
         for (int i = 1; i <= 5; i++) {
             String address = scene.address((i <= 3 ? 110 : 117) + i) + ":7001";
-            nodes.add(Nginx.in(scene, "stock" + i).http("""
-                    proxy_cache_path cache keys_zone=c:16m inactive=1h;
-                    upstream next { %s keepalive 16; }
-                    server {
-                        listen %s;
-                        location / {
-                            proxy_pass http://next;
-                            proxy_http_version 1.1;
-                            proxy_set_header Connection "";
-                            proxy_cache c;
-                            proxy_cache_key $uri;
-                            proxy_cache_valid 200 1h;
-                            %s
-                        }
-                    }
-                    """.formatted(i <= 3 ? shields : "server " + mesh.originServer() + ";", address, LOCK)).start());
+            nodes.add(StockCache.start(scene, "stock" + i, address, i <= 3 ? shields : "server " + mesh.originServer() + ";", "", LOCK));
         }
         int before = mesh.originLog().size();
         fetch(IntStream.rangeClosed(1, 3).mapToObj(i -> Http.address(scene.address(110 + i) + ":7001")).toList(), objects);

@@ -61,11 +61,14 @@ final class ApiClient {
         return call(request(path).GET());
     }
 
+    /** As {@link #send}. */
     JsonNode post(String path, ObjectNode body) throws Failed, ConfigProblems, InterruptedException {
         return send("POST", path, body);
     }
 
+    /** Sends a call with what is not null of the body: what the user did not say is left out. */
     JsonNode send(String method, String path, ObjectNode body) throws Failed, ConfigProblems, InterruptedException {
+        body.properties().removeIf(property -> property.getValue().isNull());
         HttpRequest.Builder request = request(path).method(method, HttpRequest.BodyPublishers.ofString(body.toString()));
         String token = token();
         return call(token.isEmpty() ? request : request.header("Authorization", "Bearer " + token));

@@ -85,7 +85,6 @@ abstract class ChangeCommand implements Callable<Integer> {
         return ApiClient.run(() -> {
             ObjectNode body = ApiClient.object().put("address", address).put("node", node);
             fill(body);
-            body.properties().removeIf(property -> property.getValue().isNull());
             JsonNode done = client.post("/v1/peers/" + ApiClient.encode(upstream) + "/" + ApiClient.encode(server) + "/"
                     + action, body);
             for (JsonNode peer : done.path("peers")) {

@@ -132,8 +132,7 @@ abstract class MembersCommand implements Callable<Integer> {
     }
 
     ObjectNode body() {
-        ObjectNode body = ApiClient.object();
-        return node == null ? body : body.put("node", node);
+        return ApiClient.object().put("node", node);
     }
 
     @Override

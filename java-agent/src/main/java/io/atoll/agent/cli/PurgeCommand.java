@@ -49,7 +49,6 @@ final class PurgeCommand implements Callable<Integer> {
                 body.put("key", what.key).put("prefix", what.prefix).put("site", what.site);
             }
             body.put("note", note);
-            body.properties().removeIf(property -> property.getValue().isNull());
             JsonNode done = client.post("/v1/purge", body);
             System.out.printf("purge %s: %s%n", done.path("id").asText(), done.path("state").asText());
             System.out.print(PurgesCommand.nodes(done));

@@ -124,6 +124,12 @@ class AgentProcessTest {
         Await.until("the dead peer down", () -> zone.stands(1, Reason.PROBE), this::output);
     }
 
+    private static void stopPastItsLease(Process agent, ZoneFixture zone) throws Exception {
+        signal(agent, "STOP");
+        long last = zone.word(1, Reason.PROBE);
+        Await.until("the end of the lease", () -> Posix.monotonicMs() > last);
+    }
+
     @Test
     void shouldEndWithZeroOnSigtermAndSayWhatItLeaves() throws Exception {
         ZoneFixture zone = zone();
@@ -168,9 +174,7 @@ class AgentProcessTest {
         ZoneFixture zone = zone();
         Process agent = agent();
         awaitDown(zone);
-        signal(agent, "STOP");
-        long last = zone.word(1, Reason.PROBE);
-        Await.until("the end of the lease", () -> Posix.monotonicMs() > last);
+        stopPastItsLease(agent, zone);
         assertFalse(zone.stands(1, Reason.PROBE));
         signal(agent, "CONT");
         awaitDown(zone);
@@ -183,9 +187,7 @@ class AgentProcessTest {
         ZoneFixture zone = zone();
         Process agent = agent();
         awaitDown(zone);
-        signal(agent, "STOP");
-        long last = zone.word(1, Reason.PROBE);
-        Await.until("the end of the lease", () -> Posix.monotonicMs() > last);
+        stopPastItsLease(agent, zone);
         try (ScriptedServer again = new ScriptedServer(ServerSocketFactory.getDefault(), dead.getPort(),
                 always(response(200, "x")))) {
             signal(agent, "CONT");

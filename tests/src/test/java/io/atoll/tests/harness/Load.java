@@ -42,33 +42,24 @@ public final class Load implements AutoCloseable {
 
     private final SocketAddress address;
     private final String location;
-    private final int rate;
     private final boolean keepAlive;
-    private final List<Thread> threads = new ArrayList<>();
+    private final SteadyClients clients;
     private final List<List<Shot>> shots = new ArrayList<>();
-    private final long start = System.nanoTime();
-    private final long seed;
     private final Function<Random, String> objects;
     private final UnaryOperator<String> bodies;
-    private volatile boolean ended;
 
     private Load(SocketAddress address, String location, int rate, int clients, boolean keepAlive, long seed,
             Function<Random, String> objects, UnaryOperator<String> bodies) {
         this.address = address;
         this.location = location;
-        this.rate = rate;
         this.keepAlive = keepAlive;
-        this.seed = seed;
         this.objects = objects;
         this.bodies = bodies;
-        for (int i = 0; i < clients; i++) {
-            int number = i;
+        this.clients = SteadyClients.start(clients, rate, number -> {
             List<Shot> mine = new ArrayList<>();
             shots.add(mine);
-            Thread thread = new Thread(() -> client(number, clients, mine), "load-" + i);
-            threads.add(thread);
-            thread.start();
-        }
+            return new Client(new Random(seed * 1000 + number), mine);
+        });
     }
 
     /** Starts: rate requests per second in all over 40 keep-alive clients, to LOCATION/o/N for random N. */
@@ -118,54 +109,54 @@ public final class Load implements AutoCloseable {
 
     /** Ends it without waiting for answers that may never come. */
     public void abandon() {
-        ended = true;
-        threads.forEach(Thread::interrupt);
+        clients.abandon();
     }
 
     @Override
     public void close() {
-        ended = true;
-        for (Thread thread : threads) {
-            try {
-                thread.join();
-            } catch (InterruptedException e) {
-                throw new AssertionError(e);
-            }
-        }
+        clients.close();
     }
 
-    private void client(int number, int clients, List<Shot> mine) {
-        Random random = new Random(seed * 1000 + number);
-        Http http = null;
-        try {
-            for (long k = 0; !ended; k++) {
-                Await.moment(start + (k * clients + number) * 1_000_000_000L / rate);
-                String object = objects.apply(random);
-                long begin = System.nanoTime();
-                List<String> upstreams = List.of();
-                String problem;
-                try {
-                    if (http == null) {
-                        http = Http.open(address, TIMEOUT);
-                    }
-                    Http.Response response = http.send("GET", location + object,
-                            keepAlive ? "Connection: keep-alive" : "Connection: close");
-                    problem = problem(object, response);
-                    upstreams = upstreams(response);
-                    if (http.isClosing()) {
-                        http.close();
-                        http = null;
-                    }
-                } catch (IOException e) {
-                    problem = e.toString();
-                    http = closed(http);
+    private final class Client implements SteadyClients.Client {
+        private final Random random;
+        private final List<Shot> mine;
+        private Http http;
+
+        private Client(Random random, List<Shot> mine) {
+            this.random = random;
+            this.mine = mine;
+        }
+
+        @Override
+        public void request() {
+            String object = objects.apply(random);
+            long begin = System.nanoTime();
+            List<String> upstreams = List.of();
+            String problem;
+            try {
+                if (http == null) {
+                    http = Http.open(address, TIMEOUT);
                 }
-                Shot shot = new Shot(begin, System.nanoTime() - begin, object, upstreams, problem);
-                synchronized (mine) {
-                    mine.add(shot);
+                Http.Response response = http.send("GET", location + object,
+                        keepAlive ? "Connection: keep-alive" : "Connection: close");
+                problem = problem(object, response);
+                upstreams = upstreams(response);
+                if (http.isClosing()) {
+                    http.close();
+                    http = null;
                 }
+            } catch (IOException e) {
+                problem = e.toString();
+                http = closed(http);
             }
-        } finally {
+            Shot shot = new Shot(begin, System.nanoTime() - begin, object, upstreams, problem);
+            synchronized (mine) {
+                mine.add(shot);
+            }
+        }
+
+        @Override
+        public void close() {
             closed(http);
         }
     }

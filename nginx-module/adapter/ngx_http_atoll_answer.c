@@ -189,12 +189,26 @@ ngx_http_atoll_is_read(ngx_http_upstream_t *u)
 }
 
 
+/*
+ * A previous owner's header that comes in drops, each within nginx's time; or no HTTP, which nginx takes for a body of HTTP/0.9, and the
+ * client for one that wants such.
+ */
+static ngx_uint_t
+ngx_http_atoll_is_unusable(ngx_http_atoll_plan_t *plan, ngx_int_t rc)
+{
+    ngx_http_upstream_t  *u = plan->request->upstream;
+
+    return rc == NGX_AGAIN ? ngx_current_msec - u->start_time >= plan->self->handover_timeout
+                           : rc == NGX_OK && !plan->request->cached && u->headers_in.status_n == 0;
+}
+
+
 static ngx_int_t
 ngx_http_atoll_process_header(ngx_http_request_t *r)
 {
     ngx_int_t               rc;
     ngx_str_t               status;
-    ngx_uint_t              failed, fill;
+    ngx_uint_t              failed, fill, version = r->http_version;
     ngx_http_upstream_t    *u = r->upstream;
     ngx_http_atoll_plan_t  *plan = u->peer.data;
 
@@ -208,6 +222,11 @@ ngx_http_atoll_process_header(ngx_http_request_t *r)
 
     failed = (u->headers_in.status_n >= NGX_HTTP_BAD_REQUEST && plan->tier < plan->route->origin);
     fill = (plan->kind == NGX_HTTP_ATOLL_FILL);
+
+    if (fill && ngx_http_atoll_is_unusable(plan, rc)) {
+        r->http_version = version;
+        return NGX_HTTP_UPSTREAM_INVALID_HEADER;
+    }
 
     if (rc != NGX_OK || r->cached || !(failed || fill)) {
         return rc;

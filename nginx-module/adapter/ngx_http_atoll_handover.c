@@ -9,14 +9,15 @@
 #include "../reader/atoll_handover.h"
 
 /*
- * What a previous owner may answer without the client getting it: the next tier is asked instead. 404 is its word for having
- * no copy, unless its Cache-Status says that it was told so. Not 500, which comes from above, and tells of a loop too.
+ * What a previous owner may answer by itself without the client getting it: the next tier is asked instead. 404 is its word for
+ * having no copy, 403 and 429 are access and rate limits. Not 500, which comes from above, and tells of a loop too.
  */
 #define NGX_HTTP_ATOLL_FILL_NEXT                                              \
     (NGX_HTTP_UPSTREAM_FT_ERROR|NGX_HTTP_UPSTREAM_FT_TIMEOUT                  \
      |NGX_HTTP_UPSTREAM_FT_INVALID_HEADER|NGX_HTTP_UPSTREAM_FT_HTTP_502       \
      |NGX_HTTP_UPSTREAM_FT_HTTP_503|NGX_HTTP_UPSTREAM_FT_HTTP_504             \
-     |NGX_HTTP_UPSTREAM_FT_HTTP_404)
+     |NGX_HTTP_UPSTREAM_FT_HTTP_403|NGX_HTTP_UPSTREAM_FT_HTTP_404             \
+     |NGX_HTTP_UPSTREAM_FT_HTTP_429)
 
 
 /*

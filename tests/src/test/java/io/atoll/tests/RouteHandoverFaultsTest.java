@@ -1,0 +1,192 @@
+package io.atoll.tests;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.atoll.tests.harness.Await;
+import io.atoll.tests.harness.Http;
+import io.atoll.tests.harness.RouteMesh;
+import io.atoll.tests.harness.RouteMesh.Node;
+import io.atoll.tests.harness.Scene;
+import io.atoll.tests.harness.SceneExtension;
+import io.atoll.tests.harness.ScriptedOrigin;
+import java.io.IOException;
+import java.io.OutputStream;
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
+
+/**
+ * Two edges whose third has just left, the previous owner of a third of the keys, and fails: nobody waits for it longer than
+ * `timeout=` of atoll_handover, each worker asks it once, and all objects come from the origin.
+ */
+@ExtendWith(SceneExtension.class)
+class RouteHandoverFaultsTest {
+    private static final int OBJECTS = 40;
+    private static final int WORKERS = 2;
+    private static final Duration TIMEOUT = Duration.ofMillis(300);
+    /** For a question in vain and an answer of the origin, on a busy machine; nginx waits 60 s without limits of its own. */
+    private static final Duration LONGEST = Duration.ofSeconds(4);
+
+    private final CountDownLatch over = new CountDownLatch(1);
+    private final AtomicInteger asked = new AtomicInteger();
+    private RouteMesh mesh;
+    private volatile Fault fault;
+
+    /** What the one that left does with a question; returns whether the connection is kept. */
+    @FunctionalInterface
+    private interface Fault {
+        boolean answer(OutputStream out) throws IOException;
+    }
+
+    private void startEdges(Scene scene) {
+        mesh = RouteMesh.in(scene, 3, 1).secret("a secret of the mesh of this scene").startOrigin();
+        edges().parallelStream().forEach(edge -> member(edge, mesh.edges()).start());
+        reload();
+    }
+
+    private List<Node> edges() {
+        return mesh.edges().subList(1, 3);
+    }
+
+    private static Node member(Node node, List<Node> members) {
+        node.nginx().workers(WORKERS).expectLog("upstream");
+        return node.route("atoll_route edges origin;").caching("proxy_cache_lock on; proxy_cache_bypass $atoll_bypass;")
+                .edges(RouteMesh.servers(members) + "atoll_handover 10m timeout=" + TIMEOUT.toMillis() + "ms;");
+    }
+
+    /** New workers, which avoid nobody. */
+    private void reload() {
+        edges().parallelStream().forEach(edge -> member(edge, edges()).reload());
+    }
+
+    /** Fetches objects that nobody has; returns how long the slowest took, in milliseconds. */
+    private long fetch(String series) throws IOException {
+        long slowest = 0;
+        for (int i = 0; i < OBJECTS; i++) {
+            String object = "/r/" + series + i;
+            long start = System.nanoTime();
+            Http.Response response = Http.get(edges().get(i % 2).socket(), object);
+            slowest = Math.max(slowest, (System.nanoTime() - start) / 1_000_000);
+            assertEquals(200, response.status(), series + ": " + response);
+            assertEquals(RouteMesh.body(object), response.body(), series);
+        }
+        assertTrue(slowest < LONGEST.toMillis(), series + ": " + slowest + " ms");
+        return slowest;
+    }
+
+    /** Once for each worker. */
+    private void assertAskedOnce(String what, int count) {
+        assertTrue(count > 0 && count <= edges().size() * WORKERS, what + ": asked " + count + " times");
+    }
+
+    private void shouldGoUp(String name, Fault does) throws IOException {
+        assertAskedOnce(name, goUp(name, does));
+    }
+
+    /** Returns how often the one that left was asked. */
+    private int goUp(String name, Fault does) throws IOException {
+        fault = does;
+        asked.set(0);
+        reload();
+        long slowest = fetch(name.replaceAll("\\W", "-"));
+        Scene.print("%s: asked %d times, slowest of %d requests %d ms", name, asked.get(), OBJECTS, slowest);
+        return asked.get();
+    }
+
+    /** At the address of the one that left. */
+    private void startLeft(Scene scene) throws IOException {
+        String[] at = mesh.edge(0).server().split(":");
+        scene.keep(ScriptedOrigin.start(at[0], Integer.parseInt(at[1]), (request, out) -> {
+            asked.incrementAndGet();
+            assertTrue(request.header("atoll-step").startsWith("0.fil."), request::toString);
+            return fault.answer(out);
+        }));
+    }
+
+    private static Fault says(String text) {
+        return out -> {
+            out.write(text.replace("\n", "\r\n").getBytes(StandardCharsets.US_ASCII));
+            return true;
+        };
+    }
+
+    private static Fault status(int status) {
+        return says("HTTP/1.1 " + status + " As Told\nContent-Length: 5\nCache-Status: \"edge1\"; fwd=miss\n\nsorry");
+    }
+
+    @AfterEach
+    void endFaults() {
+        over.countDown();
+    }
+
+    @Test
+    void shouldGoUpWhenThePreviousOwnerAnswersWithAnErrorOfItsOwn(Scene scene) throws IOException {
+        startEdges(scene);
+        startLeft(scene);
+        for (int status : new int[] {502, 503, 504, 429}) {
+            shouldGoUp("status " + status, status(status));
+        }
+        assertTrue(goUp("status 403", status(403)) > edges().size() * WORKERS, "a 403 may be about one object");
+        shouldGoUp("a plain 503", says("HTTP/1.1 503 Busy\nConnection: close\n\n"));
+    }
+
+    @Test
+    void shouldGoUpWhenThePreviousOwnerBreaksOffOrHangs(Scene scene) throws IOException {
+        startEdges(scene);
+        startLeft(scene);
+        shouldGoUp("closes", out -> false);
+        shouldGoUp("half a header", out -> {
+            out.write("HTTP/1.1 200 OK\r\nContent-Le".getBytes(StandardCharsets.US_ASCII));
+            return false;
+        });
+        shouldGoUp("a header in drops", out -> {
+            for (byte drop : "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n".repeat(4).getBytes(StandardCharsets.US_ASCII)) {
+                out.write(drop);
+                Await.window(Duration.ofMillis(50));
+            }
+            return false;
+        });
+        shouldGoUp("no HTTP", says("\u0001\u0002\u0003 what is this?\n\n"));
+        shouldGoUp("silence", out -> {
+            try {
+                over.await(30, TimeUnit.SECONDS);
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+            }
+            return false;
+        });
+    }
+
+    @Test
+    void shouldGoUpWhenThePreviousOwnerRefusesConnections(Scene scene) throws IOException {
+        startEdges(scene);
+        long slowest = fetch("refused");
+        int refused = edges().stream().mapToInt(edge -> edge.nginx().count("connect() failed (111")).sum();
+        Scene.print("refused: asked %d times, slowest of %d requests %d ms", refused, OBJECTS, slowest);
+        assertAskedOnce("refused", refused);
+    }
+
+    /** With kept connections to it, which break. */
+    @Test
+    void shouldGoUpWhenThePreviousOwnerIsKilled(Scene scene) throws IOException {
+        mesh = RouteMesh.in(scene, 3, 1).secret("a secret of the mesh of this scene").startOrigin();
+        mesh.edges().parallelStream().forEach(edge -> member(edge, mesh.edges()).start());
+        reload();
+        fetch("well");
+        List<String> roles = new ArrayList<>(mesh.edge(0).log().stream().map(RouteMesh.Hop::role).toList());
+        assertTrue(roles.size() > OBJECTS / 8 && roles.stream().allMatch("previous"::equals), roles::toString);
+        mesh.edge(0).nginx().kill();
+        long slowest = fetch("killed");
+        int refused = edges().stream().mapToInt(edge -> edge.nginx().count("connect() failed (111")).sum();
+        Scene.print("killed: asked %d times, slowest of %d requests %d ms", refused, OBJECTS, slowest);
+        assertAskedOnce("killed", refused);
+    }
+}

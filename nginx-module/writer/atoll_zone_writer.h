@@ -10,7 +10,7 @@
  *   plan      everything else that can fail: creates (under a temporary name, fully allocated), checks that the tables fit
  *   prepare   open and plan, for a caller to whom run-time changes mean nothing
  *   commit    cannot fail: renames a new file into place, copies what the old one knew, publishes
- *   abandon   instead of commit: removes what prepare made
+ *   abandon   instead of commit: removes what plan made
  */
 #ifndef ATOLL_ZONE_WRITER_H
 #define ATOLL_ZONE_WRITER_H

@@ -4,6 +4,7 @@ import java.net.URI;
 import java.net.URLEncoder;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
+import java.net.http.HttpResponse;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.HashMap;
@@ -13,6 +14,7 @@ import java.util.Map;
 import java.util.Set;
 
 import io.atoll.agent.http.HttpCalls;
+import io.atoll.core.zone.FormerRings;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -64,26 +66,28 @@ public final class Newcomers {
     }
 
     private void ask(String agent, String upstream) {
-        outstanding++;
         HttpRequest.Builder request = HttpRequest.newBuilder(URI.create(agent + "/v1/mesh/rings?upstream="
                 + URLEncoder.encode(upstream, StandardCharsets.UTF_8).replace("+", "%20"))).timeout(TIMEOUT);
         if (!token.isEmpty()) {
             request.header("Authorization", "Bearer " + token);
         }
-        HttpCalls.send(client, request.build(), TIMEOUT).whenCompleteAsync((response, problem) -> {
-            outstanding--;
-            if (problem == null && response.statusCode() == 200) {
-                told(agent, upstream, response.body());
-            }
-        }, context.loop());
+        outstanding++;
+        HttpCalls.send(client, request.build(), TIMEOUT).thenApply(response -> told(agent, upstream, response))
+                .whenCompleteAsync((rings, problem) -> {
+                    outstanding--;
+                    if (problem == null && !rings.isEmpty()) {
+                        zones.stream().filter(zone -> zone.newIn().contains(upstream)).forEach(zone -> zone.learn(upstream, rings));
+                    }
+                }, context.loop());
     }
 
-    private void told(String agent, String upstream, String body) {
+    /** On a thread of the calls: a long answer takes its time. */
+    private static List<FormerRings> told(String agent, String upstream, HttpResponse<String> response) {
         try {
-            zones.stream().filter(zone -> zone.newIn().contains(upstream))
-                    .forEach(zone -> zone.learn(upstream, RingMessages.parse(body)));
+            return response.statusCode() == 200 ? RingMessages.parse(response.body()) : List.of();
         } catch (IllegalArgumentException e) {
             LOG.warn("{} tells of the rings of upstream {} what is not understood: {}", agent, upstream, e.getMessage());
+            return List.of();
         }
     }
 }

@@ -17,6 +17,8 @@ import io.atoll.core.zone.MemberChange.Address;
 /** What agents tell each other of rings, as JSON: {@code GET /v1/mesh/rings}. */
 public final class RingMessages {
     private static final ObjectMapper JSON = new ObjectMapper();
+    /** One for each zone of an agent. */
+    private static final int RINGS_LIMIT = 64;
     private static final int SERVERS_LIMIT = 10_000;
     private static final int WEIGHT_LIMIT = 65_535;
 
@@ -42,6 +44,9 @@ public final class RingMessages {
 
     /** @throws IllegalArgumentException for what is no such message */
     static List<FormerRings> read(JsonNode message) {
+        if (message.path("rings").size() > RINGS_LIMIT) {
+            throw new IllegalArgumentException("rings of " + message.path("rings").size() + " nodes");
+        }
         List<FormerRings> rings = new ArrayList<>();
         for (JsonNode each : message.path("rings")) {
             long remaining = each.path("remaining_ms").asLong();
@@ -60,12 +65,13 @@ public final class RingMessages {
         List<FormerRings.Server> ring = new ArrayList<>();
         for (JsonNode server : list) {
             int weight = server.path("weight").asInt();
+            String name = server.path("server").asText();
             Address address = ServerAddress.literal(server.path("address").asText());
-            if (weight < 1 || weight > WEIGHT_LIMIT || server.path("server").asText().isEmpty()
-                    || !(address.socketAddress() instanceof InetSocketAddress)) {
+            ServerAddress.check(name);
+            if (weight < 1 || weight > WEIGHT_LIMIT || !(address.socketAddress() instanceof InetSocketAddress)) {
                 throw new IllegalArgumentException("no server of another host: " + server);
             }
-            ring.add(new FormerRings.Server(server.path("server").asText(), address, weight, server.path("down").asBoolean()));
+            ring.add(new FormerRings.Server(name, address, weight, server.path("down").asBoolean()));
         }
         return ring;
     }

@@ -15,6 +15,7 @@ import java.util.List;
 
 import io.atoll.agent.os.Posix;
 import io.atoll.core.table.CompileRequest;
+import io.atoll.core.table.Table;
 import io.atoll.core.tools.ZoneImage;
 import io.atoll.core.zone.Reason;
 import io.atoll.core.zone.Zone;
@@ -217,6 +218,22 @@ public final class ZoneFixture {
 
     public void heartbeat() {
         bytes.putLong(HeaderRecord.AGENT_HEARTBEAT_MS, Posix.monotonicMs());
+    }
+
+    /** `atoll_handover`, of an nginx that was started just now. */
+    public void startWithHandover(int ms) {
+        bytes.putInt(image.upstream(0) + UpstreamRecord.HANDOVER_MS, ms);
+        bytes.putLong(HeaderRecord.STARTED_MS, Posix.monotonicMs());
+    }
+
+    /** Servers of a ring of the table in force, in the order of the table. */
+    public List<String> ring(int ring) {
+        Table table = zone().table(0).table();
+        List<String> servers = new ArrayList<>();
+        for (int i = 0; i < table.ringPeers(ring); i++) {
+            servers.add(zone().peer(table.slot(table.firstPeer(ring) + i)).orElseThrow().server());
+        }
+        return servers;
     }
 
     /** `replicas=` of nginx.conf. */

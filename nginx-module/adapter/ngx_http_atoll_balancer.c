@@ -5,12 +5,14 @@
 
 #include "ngx_http_atoll_route.h"
 #include "../reader/atoll_read.h"
+#include "../writer/atoll_zone_guard.h"
 
 /* How long, in milliseconds, a worker asks a previous owner no more that has failed a fill. */
 #define NGX_HTTP_ATOLL_AVOID  10000
 
 
 static ngx_int_t ngx_http_atoll_init_peer(ngx_http_request_t *r, ngx_http_upstream_srv_conf_t *us);
+static int ngx_http_atoll_refresh_lost(atoll_balancer_t *balancer);
 static ngx_int_t ngx_http_atoll_get_peer(ngx_peer_connection_t *pc, void *data);
 static void ngx_http_atoll_free_peer(ngx_peer_connection_t *pc, void *data, ngx_uint_t state);
 static int ngx_http_atoll_pick_previous(ngx_http_atoll_request_t *ar);
@@ -210,7 +212,7 @@ ngx_http_atoll_init_peer(ngx_http_request_t *r, ngx_http_upstream_srv_conf_t *us
         return ngx_http_atoll_fall_back(ar, &u->peer);
     }
 
-    if (!atoll_balancer_refresh(&ascf->balancer)) {
+    if (!atoll_balancer_refresh(&ascf->balancer) && !ngx_http_atoll_refresh_lost(&ascf->balancer)) {
         atoll_add(ascf->balancer.row.head->fallbacks, 1);
         return ngx_http_atoll_fall_back(ar, &u->peer);
     }
@@ -226,6 +228,20 @@ ngx_http_atoll_init_peer(ngx_http_request_t *r, ngx_http_upstream_srv_conf_t *us
                     + ascf->balancer.table.ring[ATOLL_RING_BACKUPS].tries;
 
     return NGX_OK;
+}
+
+
+/* No usable table: in a zone that was cut or written over there is the copy's, which was not looked at yet. */
+static int
+ngx_http_atoll_refresh_lost(atoll_balancer_t *balancer)
+{
+    if (!atoll_guard_check(balancer->zone)) {
+        return 0;
+    }
+
+    balancer->refused = 0;
+
+    return atoll_balancer_refresh(balancer);
 }
 
 

@@ -1,6 +1,7 @@
 /* The module: what happens once a configuration, and once a worker. */
 
 #include "ngx_http_atoll_route.h"
+#include "../writer/atoll_zone_guard.h"
 
 
 static ngx_int_t ngx_http_atoll_postconfiguration(ngx_conf_t *cf);
@@ -8,6 +9,7 @@ static ngx_int_t ngx_http_atoll_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_atoll_init_process(ngx_cycle_t *cycle);
 static void ngx_http_atoll_exit_process(ngx_cycle_t *cycle);
 static int ngx_http_atoll_is_alive(uint64_t pid, uint64_t start, void *data);
+static void ngx_http_atoll_lost(const char *path, const void *base, int first);
 
 
 static ngx_http_module_t  ngx_http_atoll_module_ctx = {
@@ -63,6 +65,8 @@ ngx_http_atoll_postconfiguration(ngx_conf_t *cf)
     if (amcf->upstreams.nelts == 0 || ngx_process == NGX_PROCESS_SIGNALLER) {
         return NGX_OK;
     }
+
+    atoll_guard_lost = ngx_http_atoll_lost;
 
     return ngx_http_atoll_prepare(cf, amcf);
 }
@@ -170,4 +174,19 @@ ngx_http_atoll_is_alive(uint64_t pid, uint64_t start, void *data)
     uint64_t  now = atoll_process_start(pid);
 
     return now != 0 && (start == 0 || now == start);
+}
+
+
+/*
+ * In the place of an access to the zone that faulted, see atoll_zone_guard.h: what may be done there may be done here. Who reads the file
+ * for a reload deals with what was there by itself.
+ */
+static void
+ngx_http_atoll_lost(const char *path, const void *base, int first)
+{
+    if (first && (ngx_process == NGX_PROCESS_WORKER || ngx_process == NGX_PROCESS_SINGLE)) {
+        ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
+                      "atoll_zone \"%s\": the file was cut short or written over; nginx goes on with the servers and drains of its last "
+                      "start or reload, without the agent: remove the file and reload nginx", path);
+    }
 }

@@ -120,6 +120,18 @@ ngx_http_atoll_commit(ngx_cycle_t *cycle, ngx_http_atoll_main_conf_t *amcf)
                       "it; make its folder writable and reload", &amcf->zone_path);
     }
 
+    if (amcf->writer.lost) {
+        ngx_log_error(NGX_LOG_ALERT, cycle->log, 0,
+                      "atoll_zone \"%V\": the file was cut short while it was written; its workers share nothing and no agent finds "
+                      "it: remove the file and reload nginx", &amcf->zone_path);
+    }
+
+    if (amcf->writer.copy_errno) {
+        ngx_log_error(NGX_LOG_WARN, cycle->log, amcf->writer.copy_errno,
+                      "atoll_zone \"%V\": no memory for a copy of it: should the file be cut short, stock round robin would serve",
+                      &amcf->zone_path);
+    }
+
     atoll_compile_region_close(&amcf->region);
     amcf->compiled = 0;
 

@@ -1,6 +1,7 @@
 /* atoll_status: what this nginx knows of its upstreams, as JSON. docs/reference/directives.md has the fields. */
 
 #include "ngx_http_atoll.h"
+#include "../writer/atoll_zone_guard.h"
 
 
 static ngx_int_t ngx_http_atoll_status_handler(ngx_http_request_t *r);
@@ -104,10 +105,11 @@ ngx_http_atoll_status_handler(ngx_http_request_t *r)
 
         p = ngx_slprintf(p, end, "{\"path\":");
         p = ngx_http_atoll_json_string(p, end, amcf->zone_path.data, amcf->zone_path.len);
-        p = ngx_slprintf(p, end, ",\"size\":%uz,\"layout\":\"%s\",\"epoch\":%uL,\"config_epoch\":%uL,\"replaced\":%s",
+        p = ngx_slprintf(p, end, ",\"size\":%uz,\"layout\":\"%s\",\"epoch\":%uL,\"config_epoch\":%uL,\"replaced\":%s,\"lost\":%s",
                          zone->length, ATOLL_LAYOUT_VERSION_TEXT,
                          atomic_load_explicit(&zone->header->epoch, memory_order_relaxed), amcf->writer.config_epoch,
-                         atomic_load_explicit(&zone->header->replaced, memory_order_relaxed) ? "true" : "false");
+                         atomic_load_explicit(&zone->header->replaced, memory_order_relaxed) ? "true" : "false",
+                         atoll_guard_check(zone) ? "true" : "false");
         p = ngx_http_atoll_status_rows(p, end, zone);
         p = ngx_slprintf(p, end, "},\"agent\":");
 

@@ -31,6 +31,8 @@ atoll_balancer_refresh(atoll_balancer_t *balancer)
         return 0;
     }
 
+    atoll_zone_touch(balancer->zone);
+
     published = atomic_load_explicit(&balancer->zone->upstreams[balancer->upstream].published, memory_order_acquire);
 
     if (published == balancer->published && balancer->usable && atoll_table_is_current(&balancer->table)) {

@@ -52,6 +52,16 @@ typedef struct {
  */
 int atoll_zone_attach(atoll_zone_t *zone, void *base, size_t length);
 
+/*
+ * Looks at the last byte, so that a file that was cut short by a page or more faults here and now (../writer/atoll_zone_guard.h), not only
+ * once something behind the cut is looked at: in the page that the cut goes through, what is behind it reads as zeros. One load.
+ */
+static inline void
+atoll_zone_touch(const atoll_zone_t *zone)
+{
+    (void) *(const volatile unsigned char *) (zone->base + zone->length - 1);
+}
+
 /* "OK", "AWAIT_READY", ...; "UNKNOWN" for anything else. */
 const char *atoll_attach_name(int result);
 

@@ -15,6 +15,7 @@
 
 #include "atoll_process.h"
 #include "atoll_zone_file.h"
+#include "atoll_zone_guard.h"
 
 #define TEMPORARY_SUFFIX ".new"
 
@@ -55,8 +56,9 @@ file_map(atoll_file_t *file, const char *path, int read_only, char *error)
     }
 
     file->base = base;
+    atoll_guard_add(base, file->length, path);
 
-    if (!has_magic(file)) {
+    if (!has_magic(file) && !atoll_guard_is_lost(base)) {
         return atoll_writer_fail(error, "\"%s\" is not a zone file and is left alone; remove it, or choose another "
                                  "path in atoll_zone", path);
     }
@@ -181,7 +183,11 @@ fail_reserve(char *error, const char *path, size_t size, int number)
 int
 atoll_file_reserve(const atoll_file_t *file, const char *path, char *error)
 {
-    int  result = reserve(file->fd, file->length);
+    int  result = fallocate(file->fd, FALLOC_FL_KEEP_SIZE, 0, (off_t) file->length) == 0 ? 0 : errno;
+
+    if (result == EOPNOTSUPP || result == EINTR) {
+        result = reserve(file->fd, file->length);
+    }
 
     return result == 0 ? 0 : fail_reserve(error, path, file->length, result);
 }
@@ -206,6 +212,7 @@ void
 atoll_file_close(atoll_file_t *file)
 {
     if (file->base != NULL) {
+        atoll_guard_remove(file->base);
         munmap(file->base, file->length);
         file->base = NULL;
     }
@@ -403,6 +410,7 @@ new_file_fill(atoll_new_file_t *file, const char *path, gid_t group, char *error
     }
 
     file->base = base;
+    atoll_guard_add(base, file->length, path);
 
     return 0;
 }
@@ -477,6 +485,7 @@ void
 atoll_new_file_discard(atoll_new_file_t *file)
 {
     if (file->base != NULL) {
+        atoll_guard_remove(file->base);
         munmap(file->base, file->length);
         file->base = NULL;
     }

@@ -63,7 +63,10 @@ void atoll_file_unlock(const atoll_file_t *file);
 /* Whether another file stands at path now. */
 int atoll_file_is_replaced(const atoll_file_t *file, const char *path);
 
-/* Makes sure that each page of the file has its memory, so that no process meets SIGBUS on a full file system. */
+/*
+ * Makes sure that each page of the file has its memory, so that no process meets SIGBUS on a full file system. A file that was cut short
+ * meanwhile stays so, where the file system can: it would be blank where it is mapped.
+ */
 int atoll_file_reserve(const atoll_file_t *file, const char *path, char *error);
 
 /* Gives the file its mode and group, as far as the caller may. */

@@ -129,6 +129,9 @@ void atoll_plan_lay_out(const atoll_plan_t *plan, atoll_zone_t *zone, void *base
  */
 void atoll_purges_carry(const atoll_zone_t *from, const atoll_zone_t *target, int believed, uint64_t now_ms);
 
+/* For purges that are not believed: another number each time, over files and boots as well. */
+uint64_t atoll_purges_nonce(void);
+
 /* Puts the plan into effect in target: the snapshot's zone, or the new file. */
 void atoll_plan_publish(atoll_plan_t *plan, const atoll_snapshot_t *snapshot, const atoll_writer_request_t *request,
                         const atoll_zone_t *target);

@@ -6,9 +6,8 @@
 #include "../reader/atoll_read.h"
 #include "atoll_zone_plan.h"
 
-/* Another one each time, over files and boots as well. */
-static uint64_t
-new_nonce(void)
+uint64_t
+atoll_purges_nonce(void)
 {
     struct timespec  now;
 
@@ -80,7 +79,7 @@ atoll_purges_carry(const atoll_zone_t *from, const atoll_zone_t *target, int bel
     }
 
     if (!known || !believed) {
-        atoll_set(purges->nonce, new_nonce());
+        atoll_set(purges->nonce, atoll_purges_nonce());
         atoll_set(purges->since_ms, now_ms);
         atomic_store_explicit(&purges->loaded, ATOLL_PURGES_LOADED_NO, memory_order_release);
     }

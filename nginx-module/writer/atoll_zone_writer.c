@@ -1,5 +1,6 @@
 #define _POSIX_C_SOURCE 200809L
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +9,9 @@
 
 #include "../reader/atoll_read.h"
 #include "atoll_process.h"
+#include "atoll_zone_copy.h"
 #include "atoll_zone_file.h"
+#include "atoll_zone_guard.h"
 #include "atoll_zone_plan.h"
 
 _Static_assert(ATOLL_WRITER_ERROR == ATOLL_FILE_ERROR, "one size of message");
@@ -441,6 +444,26 @@ commit_new_file(atoll_writer_t *writer, writer_state_t *state, const atoll_write
     fresh->made_folder = 0;
 }
 
+/* As the last look at the file: whoever cut it before has not spoilt the copy unseen. */
+static void
+commit_copy(atoll_writer_t *writer)
+{
+    int  copy = atoll_copy_make(&writer->zone), error = errno;
+
+    atoll_zone_touch(&writer->zone);
+
+    if (atoll_guard_check(&writer->zone)) {
+        writer->lost = 1;
+        atoll_copy_close(copy);
+
+    } else if (copy == -1) {
+        writer->copy_errno = error;
+
+    } else {
+        atoll_guard_copy(writer->zone.base, copy);
+    }
+}
+
 void
 atoll_writer_commit(atoll_writer_t *writer, const atoll_writer_request_t *request)
 {
@@ -453,6 +476,7 @@ atoll_writer_commit(atoll_writer_t *writer, const atoll_writer_request_t *reques
     }
 
     writer->config_epoch = state->plan.config_epoch;
+    commit_copy(writer);
     writer->state = NULL;
     state_free(state);
 }
@@ -496,6 +520,7 @@ atoll_writer_close(atoll_writer_t *writer)
     atoll_writer_abandon(writer);
 
     if (writer->zone.base != NULL) {
+        atoll_guard_remove(writer->zone.base);
         munmap(writer->zone.base, writer->zone.length);
         writer->zone.base = NULL;
     }

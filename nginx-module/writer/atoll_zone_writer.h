@@ -69,6 +69,8 @@ typedef struct {
                                      when its states were carried over (other size, full, made in another boot) */
     int            rename_errno;  /* after commit: not 0 when the folder went away under the new file, so that nginx has
                                      its zone but nobody else can find it */
+    int            lost;          /* after commit: 1 when the file was cut short meanwhile, so that no process shares the zone */
+    int            copy_errno;    /* after commit: not 0 when there is no copy to go on with once the file is cut short */
     void          *state;         /* the writer's own */
 } atoll_writer_t;
 

@@ -1,0 +1,154 @@
+package io.atoll.tests;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.atoll.core.zone.ZoneLayout.HeaderRecord;
+import io.atoll.core.zone.ZoneLayout.Reason;
+import io.atoll.core.zone.ZoneLayout.UpstreamRecord;
+import io.atoll.tests.harness.Agent;
+import io.atoll.tests.harness.Await;
+import io.atoll.tests.harness.Front;
+import io.atoll.tests.harness.Http;
+import io.atoll.tests.harness.Load;
+import io.atoll.tests.harness.Nginx;
+import io.atoll.tests.harness.Peers;
+import io.atoll.tests.harness.Scene;
+import io.atoll.tests.harness.SceneExtension;
+import io.atoll.tests.harness.ZoneFile;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.channels.FileChannel;
+import java.nio.file.Files;
+import java.nio.file.StandardOpenOption;
+import java.time.Duration;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
+
+/** A zone file that somebody cuts short, or writes over, under the nginx that has it mapped. */
+@ExtendWith(SceneExtension.class)
+class CutZoneTest {
+    private static final int RATE = 300;
+    private static final String LOST = "the file was cut short or written over";
+    private static final Duration LIMIT = Duration.ofSeconds(20);
+
+    /** What is done to the file, and whether nginx can make it anew without help. */
+    private enum Fault {
+        EMPTIED(true, true) {
+            @Override
+            void strike(ZoneFile zone) throws IOException {
+                truncate(zone, 0);
+            }
+        },
+        CUT_IN_THE_HEADER(true, true) {
+            @Override
+            void strike(ZoneFile zone) throws IOException {
+                truncate(zone, HeaderRecord.SIZE / 2);
+            }
+        },
+        CUT_IN_THE_TABLE(true, true) {
+            @Override
+            void strike(ZoneFile zone) throws IOException {
+                long upstream = zone.word(HeaderRecord.UPSTREAMS_OFFSET);
+                long active = zone.word(upstream + UpstreamRecord.PUBLISHED) & 1;
+                truncate(zone, zone.word(upstream + UpstreamRecord.BUFFER_OFFSET + Long.BYTES * active) + 4096);
+            }
+        },
+        COPIED_OVER(true, false) {
+            @Override
+            void strike(ZoneFile zone) throws IOException {
+                Files.write(zone.path(), garbage(64 << 10), StandardOpenOption.TRUNCATE_EXISTING, StandardOpenOption.WRITE);
+            }
+        },
+        WRITTEN_OVER_AT_ITS_LENGTH(true, false) {
+            @Override
+            void strike(ZoneFile zone) {
+                zone.write(0, garbage((int) zone.length()));
+            }
+        },
+        REMOVED(false, true) {
+            @Override
+            void strike(ZoneFile zone) throws IOException {
+                Files.delete(zone.path());
+            }
+        };
+
+        private final boolean lost;
+        private final boolean replaced;
+
+        Fault(boolean lost, boolean replaced) {
+            this.lost = lost;
+            this.replaced = replaced;
+        }
+
+        abstract void strike(ZoneFile zone) throws IOException;
+
+        static void truncate(ZoneFile zone, long length) throws IOException {
+            try (FileChannel channel = FileChannel.open(zone.path(), StandardOpenOption.WRITE)) {
+                channel.truncate(length);
+            }
+        }
+
+        static byte[] garbage(int length) {
+            byte[] bytes = new byte[length];
+            new Random(7).nextBytes(bytes);
+            return bytes;
+        }
+    }
+
+    @Test
+    void shouldServeOnWithTheSameOwnersAndDrainsWhenTheZoneIsCutUnderIt(Scene scene) throws IOException {
+        Peers peers = Peers.start(scene, 4);
+        Nginx front = Front.over(scene, peers).expectLog(LOST).start();
+        Agent agent = Agent.start(scene, front);
+        agent.drain(Front.ATOLL, peers.name(3));
+        front.reload();
+        Map<String, String> owners = Front.owners(front);
+        assertTrue(!owners.containsValue(peers.name(3)), "no object is the drained peer's");
+        Load load = Load.startClosing(scene, front.address(), "/atoll", RATE);
+        for (Fault fault : Fault.values()) {
+            List<Long> workers = front.workerPids();
+            int said = front.count(LOST);
+            long began = System.nanoTime();
+            fault.strike(new ZoneFile(front.zone()));
+            if (fault.lost) {
+                Await.until(fault + " to be noticed", LIMIT, () -> front.count(LOST) > said);
+            }
+            assertEquals(owners, Front.owners(front), fault + ": owners");
+            Await.until(fault + " in atoll_status", LIMIT, () -> status(front).contains("\"lost\":" + fault.lost));
+            assertEquals(workers, front.workerPids(), fault + ": workers");
+            assertEquals(said + (fault.lost ? 1 : 0), front.count(LOST), fault + ": times it was said");
+            Load.Report report = load.report().since(began);
+            Scene.print("%s: %s", fault, report.line());
+            mend(fault, front);
+            ZoneFile zone = new ZoneFile(front.zone());
+            Await.until(fault + ": the agent to bring the drain back", LIMIT, () -> zone.word(HeaderRecord.AGENT_PID) == agent.pid()
+                    && zone.stands(Front.ATOLL, peers.name(3), Reason.ADMIN));
+            front.reload();
+            assertTrue(status(front).contains("\"lost\":false"), fault + ": " + status(front));
+            assertEquals(owners, Front.owners(front), fault + ": owners after the reload");
+        }
+        Load.Report report = load.stop();
+        Scene.print("in all: %s", report.line());
+        assertEquals(List.of(), report.failed(), report.complaint());
+    }
+
+    /** As the error log says; what is another's file is left alone until it is gone. */
+    private static void mend(Fault fault, Nginx front) throws IOException {
+        if (!fault.replaced) {
+            Files.delete(front.zone());
+        }
+        front.reload();
+    }
+
+    private static String status(Nginx front) {
+        try {
+            return Http.get(front.address(), "/status").body();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+}

@@ -90,6 +90,7 @@ public final class ZoneAgent {
     private ZoneMembers.Outcome membership = ZoneMembers.Outcome.DONE;
     private long seenMembers = -1;
     private Set<String> names = Set.of();
+    private Map<String, Set<InetAddress>> hosts = Map.of();
     private long namesEpoch = -1;
     private String node;
     private String refusedSuccessor = "";
@@ -505,21 +506,33 @@ public final class ZoneAgent {
             if (zone() == null) {
                 return Set.of();
             }
-            if (zone.epoch() != namesEpoch) {
-                namesEpoch = zone.epoch();
-                try {
-                    names = members.names(zone);
-                } catch (PublishException | ZoneException e) {
-                    namesEpoch = -1;
-                }
-            }
+            readNames();
             return names;
         }, Set::of);
     }
 
+    /** Once for each epoch: there may be thousands, and each asks. */
+    private void readNames() {
+        if (zone.epoch() != namesEpoch) {
+            namesEpoch = zone.epoch();
+            try {
+                names = members.names(zone);
+                hosts = members.hosts(zone);
+            } catch (PublishException | ZoneException e) {
+                namesEpoch = -1;
+            }
+        }
+    }
+
     /** What servers on a host have in the tables now; empty for a host that no server is on. */
     public Set<InetAddress> addresses(String host) {
-        return ofUpstreams((publisher, upstream) -> ZoneMembers.ofHost(publisher.members(upstream), host));
+        return reading(() -> {
+            if (zone() == null) {
+                return Set.of();
+            }
+            readNames();
+            return hosts.getOrDefault(host, Set.of());
+        }, Set::of);
     }
 
     /** The names of its upstreams; empty while not attached. */

@@ -4,6 +4,7 @@ import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.nio.channels.FileLock;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -99,12 +100,13 @@ public final class ZoneMembers {
     private Map<String, List<MemberChange.Address>> addresses(Zone zone, TablePublisher publisher) {
         Map<String, List<MemberChange.Address>> found = new LinkedHashMap<>();
         for (Upstream upstream : zone.upstreams()) {
-            List<Member> present = publisher.members(upstream);
-            for (Member member : present) {
+            Map<String, List<Member>> added = new LinkedHashMap<>();
+            for (Member member : publisher.members(upstream)) {
                 if (member.isAdded() && ServerAddress.isName(member.server())) {
-                    found.putIfAbsent(member.server(), addresses(present, member.server()));
+                    added.computeIfAbsent(member.server(), server -> new ArrayList<>()).add(member);
                 }
             }
+            added.forEach((server, members) -> found.putIfAbsent(server, addresses(members, server)));
         }
         return found;
     }
@@ -124,8 +126,9 @@ public final class ZoneMembers {
         for (Upstream upstream : zone.upstreams()) {
             List<MemberChange> changes = book.of(path, upstream.name());
             List<Member> present = publisher.members(upstream);
+            Set<String> declared = Membership.declared(present);
             if (adopting && !adopted(upstream, present).isEmpty()
-                    || changes.stream().anyMatch(change -> Membership.isSpent(present, change))
+                    || changes.stream().anyMatch(change -> Membership.isSpent(declared, change))
                     || !publisher.isInForce(upstream, Membership.apply(present, changes, book.resolved()))) {
                 return false;
             }
@@ -151,8 +154,9 @@ public final class ZoneMembers {
         List<MemberDecision> found = adopting ? adopted(upstream, present) : List.of();
         List<ServerName> spent = new ArrayList<>();
         found.forEach(book::put);
+        Set<String> declared = Membership.declared(present);
         for (MemberChange change : book.of(path, upstream.name())) {
-            if (Membership.isSpent(present, change)) {
+            if (Membership.isSpent(declared, change)) {
                 ServerName name = name(upstream, change.server());
                 LOG.info("{}: {} is forgotten: nginx.conf {}", name, text(change), change.kind() == Kind.ADDED
                         ? "names the server itself now" : "does not name the server any more");
@@ -387,9 +391,10 @@ public final class ZoneMembers {
 
     private Map<ServerName, MemberDecision> targets(Upstream upstream, List<Member> present, Map<String, List<MemberChange>> services) {
         Map<ServerName, MemberDecision> targets = new LinkedHashMap<>();
+        Set<String> declared = Membership.declared(present);
         services.forEach((service, servers) -> {
             for (MemberChange server : servers == null ? List.<MemberChange>of() : servers) {
-                if (present.stream().noneMatch(member -> member.isDeclared() && member.server().equals(server.server()))) {
+                if (!declared.contains(server.server())) {
                     ServerName name = name(upstream, server.server());
                     targets.putIfAbsent(name, new MemberDecision(name, server, service));
                 }
@@ -428,16 +433,17 @@ public final class ZoneMembers {
         return names;
     }
 
-    /** The IP addresses of the members on a host. */
-    static Set<InetAddress> ofHost(List<Member> members, String host) {
-        Set<InetAddress> found = new LinkedHashSet<>();
-        for (Member member : members) {
-            if (ServerAddress.isName(member.server()) && ServerAddress.host(member.server()).equals(host)
-                    && member.socketAddress() instanceof InetSocketAddress ip) {
-                found.add(ip.getAddress());
+    /** The IP addresses of the members that are names, by host. */
+    Map<String, Set<InetAddress>> hosts(Zone zone) {
+        Map<String, Set<InetAddress>> hosts = new HashMap<>();
+        for (Upstream upstream : zone.upstreams()) {
+            for (Member member : new TablePublisher(zone).members(upstream)) {
+                if (ServerAddress.isName(member.server()) && member.socketAddress() instanceof InetSocketAddress ip) {
+                    hosts.computeIfAbsent(ServerAddress.host(member.server()), host -> new LinkedHashSet<>()).add(ip.getAddress());
+                }
             }
         }
-        return found;
+        return hosts;
     }
 
     private String origin(Upstream upstream, Member member) {

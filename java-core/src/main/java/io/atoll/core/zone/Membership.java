@@ -78,8 +78,7 @@ public final class Membership {
     private static List<Member> changed(List<Member> present, Collection<MemberChange> changes) {
         Map<String, MemberChange> byServer = new HashMap<>();
         changes.forEach(change -> byServer.put(change.server(), change));
-        Set<String> declared = new HashSet<>();
-        present.stream().filter(Member::isDeclared).forEach(member -> declared.add(member.server()));
+        Set<String> declared = declared(present);
         List<Member> wanted = new ArrayList<>();
         Set<String> kept = new HashSet<>();
         for (Member member : present) {
@@ -127,10 +126,18 @@ public final class Membership {
     /**
      * Whether a change has lost its object: a server that was added is now nginx.conf's own, or one that was removed or
      * re-weighted is not named there any more.
+     *
+     * @param declared see {@link #declared}
      */
-    public static boolean isSpent(List<Member> present, MemberChange change) {
-        boolean declared = present.stream().anyMatch(member -> member.isDeclared() && member.server().equals(change.server()));
-        return declared == (change.kind() == MemberChange.Kind.ADDED);
+    public static boolean isSpent(Set<String> declared, MemberChange change) {
+        return declared.contains(change.server()) == (change.kind() == MemberChange.Kind.ADDED);
+    }
+
+    /** The servers that nginx.conf names. */
+    public static Set<String> declared(List<Member> present) {
+        Set<String> declared = new HashSet<>();
+        present.stream().filter(Member::isDeclared).forEach(member -> declared.add(member.server()));
+        return declared;
     }
 
     /** Whether a primary server is left that is not removed: if none is, those that are removed stay in (TableCompiler). */

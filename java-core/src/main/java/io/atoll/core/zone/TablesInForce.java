@@ -57,7 +57,7 @@ final class TablesInForce {
         List<Member> present = members(upstream);
         int named = table(upstream).peerCount();
         List<Member> inTable = Membership.inTable(wanted);
-        return present.equals(wanted) && inTable.size() == named && inTable.containsAll(present.subList(0, named));
+        return present.equals(wanted) && inTable.size() == named && new HashSet<>(inTable).containsAll(present.subList(0, named));
     }
 
     /** @throws PublishException NO_TABLE */

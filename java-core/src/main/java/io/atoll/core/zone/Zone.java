@@ -14,6 +14,7 @@ import java.nio.ByteOrder;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.concurrent.atomic.AtomicReferenceArray;
 
 /**
  * The zone as a process that did not make it sees it: attached once, then read, and written where the agent may.
@@ -38,6 +39,7 @@ public final class Zone {
     final ZoneMemory memory;
     final ZoneCheck sections;
     private final ZoneRows rows;
+    private final AtomicReferenceArray<TableRead> tables;
 
     /**
      * Checks a mapping, without using it.
@@ -75,6 +77,7 @@ public final class Zone {
         this.memory = memory;
         this.sections = sections;
         this.rows = new ZoneRows(memory, sections);
+        this.tables = new AtomicReferenceArray<>(sections.upstreams);
     }
 
     // ---- header
@@ -228,12 +231,17 @@ public final class Zone {
         return memory.acquire(upstreamRecord(upstream) + UpstreamRecord.PUBLISHED);
     }
 
-    /** The active table of an upstream, copied and validated. */
+    /** The active table of an upstream, copied and validated once for each publication. */
     public TableRead table(int upstream) {
+        TableRead last = tables.get(bounded("upstream", upstream, sections.upstreams));
+        if (last != null && last.published() == published(upstream)) {
+            return last;
+        }
         TableRead read = readTable(upstream);
         for (int i = 1; i < TORN_READS && read.status() == TableRead.Status.TORN; i++) {
             read = readTable(upstream);
         }
+        tables.set(upstream, read.isOk() ? read : null);
         return read;
     }
 

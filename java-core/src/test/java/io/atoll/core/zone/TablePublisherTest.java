@@ -345,10 +345,10 @@ class TablePublisherTest {
     void shouldForgetAChangeThatNginxConfHasOvertaken() {
         declare(new Peer("a:80"), new Peer("b:80"));
         List<Member> present = new TablePublisher(zone).members(zone.upstreams().get(0));
-        assertTrue(Membership.isSpent(present, added("a:80", 1)));
-        assertTrue(Membership.isSpent(present, MemberChange.removed("gone:80")));
-        assertEquals(false, Membership.isSpent(present, MemberChange.weighted("b:80", 2)));
-        assertEquals(false, Membership.isSpent(present, added("new:80", 1)));
+        assertTrue(Membership.isSpent(Membership.declared(present), added("a:80", 1)));
+        assertTrue(Membership.isSpent(Membership.declared(present), MemberChange.removed("gone:80")));
+        assertEquals(false, Membership.isSpent(Membership.declared(present), MemberChange.weighted("b:80", 2)));
+        assertEquals(false, Membership.isSpent(Membership.declared(present), added("new:80", 1)));
     }
 
     /** Changes at random against a model; words and slots of who stays are looked at after each. */

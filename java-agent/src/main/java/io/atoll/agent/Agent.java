@@ -42,10 +42,8 @@ import io.atoll.agent.probe.Transport;
 import io.atoll.agent.purge.Purges;
 import io.atoll.agent.store.AdminDecision;
 import io.atoll.agent.store.AdminJournal;
-import io.atoll.agent.store.MemberDecision;
 import io.atoll.agent.store.PeerName;
 import io.atoll.agent.store.Purge;
-import io.atoll.agent.store.ServerName;
 import io.atoll.agent.view.AgentView;
 import io.atoll.agent.view.ChangeView;
 import io.atoll.agent.view.MembersView;
@@ -134,7 +132,7 @@ public final class Agent implements AgentService, AutoCloseable {
         ZoneAgent.Services services = new ZoneAgent.Services(context,
                 new Prober(transport, loop, config.probe().keepalive()), new ProbeMetrics(metrics.registry()), book, memberBook,
                 config.lease().toMillis(), config.hotKeys(), purges, bootId, boot, pid, Posix.processStart(pid),
-                this::uniqueName, this::adopt, this::adoptMembers);
+                this::uniqueName, this::adopt, members::adopt);
         for (Path path : config.zones()) {
             zones.add(new ZoneAgent(path, services));
         }
@@ -290,17 +288,6 @@ public final class Agent implements AgentService, AutoCloseable {
             return null;
         }).exceptionally(problem -> {
             LOG.warn("The journal cannot record a drain that was found: {}", problem.getCause().getMessage());
-            return null;
-        });
-    }
-
-    /** Changes to members that a zone knew and the journal lost, and those that nginx.conf has overtaken. */
-    private void adoptMembers(List<MemberDecision> found, List<ServerName> spent) {
-        onDisk(() -> {
-            journal.change(found, spent);
-            return null;
-        }).exceptionally(problem -> {
-            LOG.warn("The journal cannot record a change of members that was found: {}", problem.getCause().getMessage());
             return null;
         });
     }

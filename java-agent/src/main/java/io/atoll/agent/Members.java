@@ -62,7 +62,7 @@ final class Members implements AutoCloseable {
     private final Executor resolver;
     private final NameLookup lookup;
     private final Names names;
-    private CompletableFuture<?> last = CompletableFuture.completedFuture(null);
+    private final ChangeChain chain;
     private Set<String> complaints = Set.of();
     private boolean following;
     private boolean gathering;
@@ -83,6 +83,7 @@ final class Members implements AutoCloseable {
         this.zones = zones;
         this.disk = disk;
         this.resolver = resolver;
+        this.chain = new ChangeChain(context.loop());
         boolean enabled = config.resolve().enabled();
         this.lookup = enabled ? new NameLookup(config.resolve(), context.loop(), transport) : null;
         this.names = enabled ? new Names(config.resolve(), lookup, context.loop(), context.clock(), context.random(), this::before, this::heard)
@@ -97,14 +98,25 @@ final class Members implements AutoCloseable {
 
     /** One call after the other: what one decides is in force before the next one looks. */
     CompletableFuture<MembersView> call(MemberCall call) {
-        return addresses(call).thenComposeAsync(addresses -> {
-            CompletableFuture<MembersView> done = last.handle((before, problem) -> null)
-                    .thenApplyAsync(nothing -> decide(call, addresses), context.loop())
-                    .thenApplyAsync(this::record, disk)
-                    .thenComposeAsync(changes -> inForce(call, changes), context.loop());
-            last = done;
-            return done;
-        }, context.loop());
+        return addresses(call).thenComposeAsync(addresses -> chain.append(() -> CompletableFuture.completedFuture(decide(call, addresses))
+                .thenApplyAsync(this::record, disk)
+                .thenComposeAsync(changes -> inForce(call, changes), context.loop())), context.loop());
+    }
+
+    /**
+     * What a zone knew and the journal lost, and what nginx.conf has overtaken: the book has it so already. Journaled behind the changes that are on their way,
+     * as far as these have left it so.
+     *
+     * @return done when that is on disk, or the log says why not
+     */
+    CompletableFuture<?> adopt(List<MemberDecision> found, List<ServerName> spent) {
+        return chain.append(() -> {
+            Map<ServerName, MemberDecision> changes = new LinkedHashMap<>();
+            found.stream().filter(decision -> decision.change().equals(book.get(decision.name())))
+                    .forEach(decision -> changes.put(decision.name(), decision));
+            spent.stream().filter(name -> book.get(name) == null).forEach(name -> changes.put(name, null));
+            return CompletableFuture.supplyAsync(() -> writeOrSay(changes, "a change of members that was found"), disk);
+        });
     }
 
     /** Of a server that is to be added; empty for other calls. */
@@ -339,9 +351,7 @@ final class Members implements AutoCloseable {
         if (book.moved().isEmpty()) {
             return;
         }
-        CompletableFuture<Map<ServerName, MemberDecision>> moved = last.isDone() ? CompletableFuture.completedFuture(takeMoved())
-                : last.handle((before, problem) -> null).thenApplyAsync(nothing -> takeMoved(), context.loop());
-        last = moved.thenApplyAsync(this::writeOrSay, disk);
+        chain.append(() -> CompletableFuture.completedFuture(takeMoved()).thenApplyAsync(this::writeOrSay, disk));
     }
 
     /** Decided when no other change is on its way to the journal: of a server that is being removed, nothing must be put behind its removal. */
@@ -367,7 +377,7 @@ final class Members implements AutoCloseable {
         }
         if (!changes.isEmpty()) {
             take(changes);
-            CompletableFuture.runAsync(() -> writeOrSay(changes), disk);
+            chain.append(() -> CompletableFuture.supplyAsync(() -> writeOrSay(changes), disk));
         }
     }
 
@@ -377,9 +387,9 @@ final class Members implements AutoCloseable {
             return;
         }
         following = true;
-        last = last.handle((before, problem) -> null).thenApplyAsync(nothing -> decideServices(), context.loop())
+        chain.append(() -> CompletableFuture.completedFuture(decideServices())
                 .thenApplyAsync(this::writeOrSay, disk)
-                .thenAcceptAsync(this::servicesInForce, context.loop())
+                .thenAcceptAsync(this::servicesInForce, context.loop()))
                 .whenCompleteAsync((nothing, problem) -> {
                     following = false;
                     if (problem != null) {
@@ -416,10 +426,14 @@ final class Members implements AutoCloseable {
 
     /** DNS is where they come from: what cannot be journaled is in force all the same, and asked for again after a restart. */
     private Map<ServerName, MemberDecision> writeOrSay(Map<ServerName, MemberDecision> changes) {
+        return writeOrSay(changes, "where names lead");
+    }
+
+    private Map<ServerName, MemberDecision> writeOrSay(Map<ServerName, MemberDecision> changes, String what) {
         try {
             write(changes);
         } catch (IOException e) {
-            LOG.warn("The journal cannot record where names lead: {}", e.getMessage());
+            LOG.warn("The journal cannot record {}: {}", what, e.getMessage());
         }
         return changes;
     }

@@ -76,7 +76,7 @@ public final class MemberBook {
     }
 
     /** Null for none. */
-    MemberChange get(ServerName name) {
+    public MemberChange get(ServerName name) {
         MemberDecision found = decisions.get(name);
         return found == null ? null : found.change();
     }

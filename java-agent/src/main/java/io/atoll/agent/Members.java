@@ -51,6 +51,8 @@ final class Members implements AutoCloseable {
     private static final long PUBLISH_MS = 5_000;
     private static final long RETRY_MS = 50;
     private static final long GATHER_MS = 20;
+    private static final long GATHER_MOST_MS = 5_000;
+    private static final long REST = 9;
     private static final long JOURNAL_ADDRESSES_MS = 60_000;
 
     private final AgentConfig config;
@@ -66,6 +68,7 @@ final class Members implements AutoCloseable {
     private Set<String> complaints = Set.of();
     private boolean following;
     private boolean gathering;
+    private long restUntilMs;
     private boolean closed;
     private long addressesJournaledMs;
 
@@ -319,11 +322,11 @@ final class Members implements AutoCloseable {
         return List.copyOf(found);
     }
 
-    /** A name stands for something else. What comes within a moment is published together: at a start, all names. */
+    /** A name stands for something else. What comes within a moment is published together, and within a longer one where that takes long. */
     private void heard() {
         if (!gathering) {
             gathering = true;
-            context.loop().schedule(this::resolved, GATHER_MS, TimeUnit.MILLISECONDS);
+            context.loop().schedule(this::resolved, Math.max(GATHER_MS, restUntilMs - now()), TimeUnit.MILLISECONDS);
         }
     }
 
@@ -332,6 +335,7 @@ final class Members implements AutoCloseable {
         if (closed) {
             return;
         }
+        long began = System.nanoTime();
         Map<String, List<MemberChange.Address>> found = new HashMap<>();
         for (ZoneAgent zone : zones) {
             for (String server : zone.names()) {
@@ -344,6 +348,8 @@ final class Members implements AutoCloseable {
         book.resolved(found);
         zones.forEach(ZoneAgent::applyMembers);
         follow();
+        long tookMs = (System.nanoTime() - began) / 1_000_000;
+        restUntilMs = now() + Math.min(GATHER_MOST_MS, REST * tookMs);
     }
 
     /** Addresses that names stand for now, for a start without both zone and DNS. Now and then, since they may change often. */

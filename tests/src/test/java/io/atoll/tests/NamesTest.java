@@ -12,12 +12,20 @@ import io.atoll.core.tools.DnsServer.Mode;
 import io.atoll.tests.harness.Agent;
 import io.atoll.tests.harness.Await;
 import io.atoll.tests.harness.Front;
+import io.atoll.tests.harness.Http;
 import io.atoll.tests.harness.Load;
+import io.atoll.tests.harness.NetNs;
 import io.atoll.tests.harness.Nginx;
 import io.atoll.tests.harness.Peers;
 import io.atoll.tests.harness.Scene;
 import io.atoll.tests.harness.SceneExtension;
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.InputStreamReader;
+import java.nio.charset.StandardCharsets;
 import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
@@ -96,6 +104,52 @@ class NamesTest {
             assertTrue(agent.log().contains("cache.example:8000 does not resolve"), agent.log());
             Scene.print("under load: %s", report.line());
         }
+    }
+
+    /** Its address; it ends with the scene. */
+    private static String nameServer(Scene scene, NetNs netns, String... hosts) throws IOException {
+        List<String> command = new ArrayList<>(netns.prefix());
+        command.addAll(List.of(ProcessHandle.current().info().command().orElse("java"), "-XX:TieredStopAtLevel=1", "-cp",
+                System.getProperty("java.class.path"), DnsServer.class.getName(), "::1"));
+        command.addAll(List.of(hosts));
+        Process process = new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.INHERIT).start();
+        scene.keep((AutoCloseable) process::destroy);
+        return new BufferedReader(new InputStreamReader(process.getInputStream(), StandardCharsets.US_ASCII)).readLine();
+    }
+
+    private static Set<String> upstreams(Nginx front, String server, Map<String, String> owners) throws IOException {
+        Set<String> found = new TreeSet<>();
+        for (Map.Entry<String, String> object : owners.entrySet()) {
+            if (object.getValue().equals(server)) {
+                Http.Response response = Http.get(front.address(), "/atoll" + object.getKey());
+                assertEquals(200, response.status(), object.getKey());
+                found.add(response.header("X-Upstream"));
+            }
+        }
+        return found;
+    }
+
+    /** A host with IPv6 addresses alone, besides 127.0.0.1, asks for such alone, a name server over IPv6. */
+    @Test
+    void shouldAskIpv6ServersOfNamesOnAHostOfIpv6Alone(Scene scene) throws IOException {
+        NetNs netns = NetNs.in(scene).with("fd00::10").with("fd00::11").with("fd00::12");
+        Nginx.in(scene, "peers").http("""
+                server { listen [fd00::10]:8000; listen [fd00::11]:8000; listen [fd00::12]:8000; location / { return 200; } }
+                """).through(netns.prefix()).start();
+        Nginx front = Nginx.in(scene, "front");
+        front.atoll(Front.http(front, "    server [fd00::10]:8000;\n", "")).through(netns.prefix()).start();
+        String dns = nameServer(scene, netns, "six.example=fd00::11,fd00::12", "both.example=10.0.0.1,fd00::12");
+        Agent agent = Agent.start(scene, front, netns, List.of(), """
+                atoll.resolve { enabled = true, servers = ["%s"] }
+                """.formatted(dns));
+        agent.add(Front.ATOLL, "six.example:8000", 2);
+        agent.add(Front.ATOLL, "both.example:8000", 1);
+        awaitAddresses(agent, "six.example:8000", "[fd00::11]:8000", "[fd00::12]:8000");
+        awaitAddresses(agent, "both.example:8000", "[fd00::12]:8000");
+        Map<String, String> owners = Front.owners(front);
+        assertEquals(Set.of("[fd00::11]:8000", "[fd00::12]:8000"), upstreams(front, "six.example:8000", owners));
+        assertEquals(Set.of("[fd00::12]:8000"), upstreams(front, "both.example:8000", owners));
+        awaitName(agent, "six.example", "further answers", name -> name.path("found").asInt() >= 2);
     }
 
     @Test

@@ -57,10 +57,11 @@ public record AgentConfig(List<Path> zones, Duration heartbeat, Duration lease, 
      * @param maxTtl   and for no more
      * @param interval for answers that say nothing about that, and the longest pause after failures
      * @param timeout  of one query
+     * @param rate     queries a second, at most
      * @param services whose targets are members
      */
     public record ResolveConfig(boolean enabled, List<InetSocketAddress> servers, Families families, Duration minTtl, Duration maxTtl,
-            Duration interval, Duration timeout, List<ServiceConfig> services) {}
+            Duration interval, Duration timeout, int rate, List<ServiceConfig> services) {}
 
     /**
      * A service (SRV records) whose targets are servers of an upstream.
@@ -69,7 +70,7 @@ public record AgentConfig(List<Path> zones, Duration heartbeat, Duration lease, 
      */
     public record ServiceConfig(String upstream, String name, int maxConns, int maxFails, Duration failTimeout) {}
 
-    /** Which addresses are asked for. AUTO: IPv4, and IPv6 where this host has it. */
+    /** Which addresses are asked for. AUTO: those of the families that this host has itself. */
     public enum Families { AUTO, IPV4, IPV6, BOTH }
 
     /** How sockets are waited for. */
@@ -209,7 +210,7 @@ public record AgentConfig(List<Path> zones, Duration heartbeat, Duration lease, 
         ResolveConfig config = new ResolveConfig(resolve.bool("enabled"), resolve.nameServers("servers"),
                 resolve.choice("families", Families.class), minTtl, maxTtl,
                 resolve.duration("interval", Duration.ofSeconds(1), Duration.ofHours(1)),
-                resolve.duration("timeout", Duration.ofMillis(100), Duration.ofSeconds(10)),
+                resolve.duration("timeout", Duration.ofMillis(100), Duration.ofSeconds(10)), (int) resolve.number("rate", 10, 100_000),
                 resolve.sections("srv", SERVICE).stream().map(AgentConfig::service).toList());
         if (!config.enabled() && !config.services().isEmpty()) {
             resolve.problem("enabled", resolve.value("enabled"), "true, since srv names services");

@@ -8,6 +8,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
 import java.util.function.Function;
 
@@ -45,13 +46,20 @@ import io.netty.resolver.dns.NoopDnsCnameCache;
 final class DnsClient implements AutoCloseable {
     private static final int PAYLOAD = 1232;
     private static final int LONGEST_CHAIN = 8;
+    private static final int AT_ONCE = 32;
     private static final long LARGEST_TTL = Integer.MAX_VALUE;
 
     private final DnsNameResolver resolver;
+    private final EventLoop loop;
     private final long timeoutMs;
+    private final Pace pace;
+    private boolean closed;
 
-    DnsClient(EventLoop loop, Transport transport, long timeoutMs) {
+    /** @param rate queries a second, at most */
+    DnsClient(EventLoop loop, Transport transport, long timeoutMs, int rate) {
+        this.loop = loop;
         this.timeoutMs = timeoutMs;
+        this.pace = new Pace(rate, AT_ONCE, System.nanoTime());
         this.resolver = new DnsNameResolverBuilder(loop).datagramChannelFactory(made(transport.datagram(), CutAnswers::markDatagrams))
                 .socketChannelFactory(made(transport.stream(), CutAnswers::markFrames))
                 .datagramChannelStrategy(DnsNameResolverChannelStrategy.ChannelPerResolution)
@@ -71,6 +79,7 @@ final class DnsClient implements AutoCloseable {
 
     @Override
     public void close() {
+        closed = true;
         resolver.close();
     }
 
@@ -112,6 +121,19 @@ final class DnsClient implements AutoCloseable {
                 return;
             }
             InetSocketAddress server = conf.servers().get(tries++ % conf.servers().size());
+            long waitNs = pace.place(System.nanoTime());
+            if (waitNs == 0) {
+                query(server);
+            } else {
+                loop.schedule(() -> query(server), waitNs, TimeUnit.NANOSECONDS);
+            }
+        }
+
+        private void query(InetSocketAddress server) {
+            if (closed) {
+                done.complete(Answer.failed("the agent ends"));
+                return;
+            }
             try {
                 resolver.query(server, new DefaultDnsQuestion(name, type)).addListener(future -> {
                     if (future.isSuccess()) {

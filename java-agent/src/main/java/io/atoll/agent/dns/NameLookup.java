@@ -4,13 +4,10 @@ import java.io.File;
 import java.io.IOException;
 import java.net.Inet6Address;
 import java.net.InetAddress;
-import java.net.NetworkInterface;
-import java.net.SocketException;
 import java.net.UnknownHostException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Collections;
 import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.CompletableFuture;
@@ -29,18 +26,19 @@ import io.netty.resolver.HostsFileEntriesProvider;
  * What a name stands for, as this host sees it: the hosts file, then name servers, with the search domains of resolv.conf. On the agent's event
  * loop; both files are small and read there when they change.
  */
-public final class NameLookup implements AutoCloseable {
+public final class NameLookup implements Names.Lookup {
     private static final Path RESOLV_CONF = Path.of("/etc/resolv.conf");
     private static final Path HOSTS = Path.of("/etc/hosts");
 
     private final ResolveConfig config;
+    private final HostFamilies ofHost = new HostFamilies();
     private final DnsClient client;
     private final WatchedFile<ResolvConf> resolvConf = new WatchedFile<>(RESOLV_CONF, ResolvConf::read);
     private final WatchedFile<HostsFileEntriesProvider> hosts;
 
     public NameLookup(ResolveConfig config, EventLoop loop, Transport transport) {
         this.config = config;
-        this.client = new DnsClient(loop, transport, config.timeout().toMillis());
+        this.client = new DnsClient(loop, transport, config.timeout().toMillis(), config.rate());
         // The JDK's own setting for another hosts file, which its resolver follows too.
         String file = System.getProperty("jdk.net.hosts.file");
         this.hosts = new WatchedFile<>(file == null ? HOSTS : Path.of(file), NameLookup::parse);
@@ -71,7 +69,8 @@ public final class NameLookup implements AutoCloseable {
      *
      * @param before what it stood for until now: of a family (IPv4, IPv6) that cannot be asked for, these are kept
      */
-    CompletableFuture<Answer<InetAddress>> addresses(String host, List<InetAddress> before) {
+    @Override
+    public CompletableFuture<Answer<InetAddress>> addresses(String host, List<InetAddress> before) {
         List<InetAddress> listed = listed(host);
         if (!listed.isEmpty()) {
             return CompletableFuture.completedFuture(Answer.found(listed, Answer.NO_TTL));
@@ -89,11 +88,12 @@ public final class NameLookup implements AutoCloseable {
     private List<InetAddress> listed(String host) {
         HostsFileEntriesProvider entries = hosts.get();
         String name = ResolvConf.withoutDot(host).toLowerCase(Locale.ROOT);
+        Families families = families();
         List<InetAddress> listed = new ArrayList<>();
-        if (config.families() != Families.IPV6) {
+        if (families != Families.IPV6) {
             listed.addAll(entries.ipv4Entries().getOrDefault(name, List.of()));
         }
-        if (asksForIpv6()) {
+        if (families != Families.IPV4) {
             listed.addAll(entries.ipv6Entries().getOrDefault(name, List.of()));
         }
         return listed;
@@ -101,9 +101,10 @@ public final class NameLookup implements AutoCloseable {
 
     private CompletableFuture<Answer<InetAddress>> bothFamilies(ResolvConf conf, String whole, List<InetAddress> before) {
         CompletableFuture<Answer<InetAddress>> none = CompletableFuture.completedFuture(Answer.none(""));
-        CompletableFuture<Answer<InetAddress>> four = config.families() == Families.IPV6 ? none
+        Families families = families();
+        CompletableFuture<Answer<InetAddress>> four = families == Families.IPV6 ? none
                 : client.ask(conf, whole, DnsRecordType.A, content -> address(content, 4));
-        CompletableFuture<Answer<InetAddress>> six = !asksForIpv6() ? none
+        CompletableFuture<Answer<InetAddress>> six = families == Families.IPV4 ? none
                 : client.ask(conf, whole, DnsRecordType.AAAA, content -> address(content, 16));
         return four.thenCombine(six, (a, aaaa) -> together(a, aaaa, before));
     }
@@ -134,34 +135,15 @@ public final class NameLookup implements AutoCloseable {
         }
     }
 
-    /** As AI_ADDRCONFIG of getaddrinfo(3), with which nginx asks: only where this host has an address of that family itself. */
-    private boolean asksForIpv6() {
-        return switch (config.families()) {
-            case IPV4 -> false;
-            case IPV6, BOTH -> true;
-            case AUTO -> hasIpv6();
-        };
-    }
-
-    private static boolean hasIpv6() {
-        try {
-            for (NetworkInterface network : Collections.list(NetworkInterface.getNetworkInterfaces())) {
-                for (InetAddress address : Collections.list(network.getInetAddresses())) {
-                    if (address instanceof Inet6Address && !address.isLoopbackAddress()) {
-                        return true;
-                    }
-                }
-            }
-        } catch (SocketException e) {
-            // none that can be used
-        }
-        return false;
+    private Families families() {
+        return config.families() == Families.AUTO ? ofHost.get() : config.families();
     }
 
     // ---- services
 
     /** The targets of a service, such as {@code _http._tcp.example.com}. */
-    CompletableFuture<Answer<Target>> targets(String service) {
+    @Override
+    public CompletableFuture<Answer<Target>> targets(String service) {
         ResolvConf conf = conf();
         return search(conf.candidates(service), 0, whole -> client.ask(conf, whole, DnsRecordType.SRV, NameLookup::target));
     }

@@ -30,8 +30,9 @@ import org.slf4j.LoggerFactory;
 public final class Names implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger("io.atoll.resolve");
     private static final int AT_A_TIME = 32;
+    private static final int FAILING_AT_A_TIME = 16;
 
-    private final NameLookup lookup;
+    private final Lookup lookup;
     private final EventLoop loop;
     private final LongSupplier clock;
     private final NameSchedule schedule;
@@ -40,14 +41,33 @@ public final class Names implements AutoCloseable {
     private final Map<String, Followed<InetAddress>> hosts = new LinkedHashMap<>();
     private final Map<String, Followed<Target>> services = new LinkedHashMap<>();
     private final Queue<Followed<?>> due = new ArrayDeque<>();
+    private final Queue<Followed<?>> dueFailing = new ArrayDeque<>();
     private int busy;
+    private int busyFailing;
     private boolean closed;
+
+    /** Who is asked. */
+    interface Lookup extends AutoCloseable {
+        /** As {@link NameLookup#addresses}. */
+        CompletableFuture<Answer<InetAddress>> addresses(String host, List<InetAddress> before);
+
+        /** As {@link NameLookup#targets}. */
+        CompletableFuture<Answer<Target>> targets(String service);
+
+        @Override
+        void close();
+    }
 
     /**
      * @param before  the addresses that a host stood for before this agent followed it: of a family that cannot be asked for, they are kept
      * @param changed called when a name stands for something else, or was asked for the first time
      */
     public Names(ResolveConfig config, NameLookup lookup, EventLoop loop, LongSupplier clock, RandomGenerator random,
+            Function<String, List<InetAddress>> before, Runnable changed) {
+        this(config, (Lookup) lookup, loop, clock, random, before, changed);
+    }
+
+    Names(ResolveConfig config, Lookup lookup, EventLoop loop, LongSupplier clock, RandomGenerator random,
             Function<String, List<InetAddress>> before, Runnable changed) {
         this.lookup = lookup;
         this.loop = loop;
@@ -128,12 +148,16 @@ public final class Names implements AutoCloseable {
         hosts.clear();
         services.clear();
         due.clear();
+        dueFailing.clear();
         lookup.close();
     }
 
+    /** Names that did not resolve the last time may wait for their time-outs: they leave room for the others. */
     private void askDue() {
+        while (busyFailing < FAILING_AT_A_TIME && busy < AT_A_TIME && !dueFailing.isEmpty()) {
+            dueFailing.remove().askNow();
+        }
         while (busy < AT_A_TIME && !due.isEmpty()) {
-            busy++;
             due.remove().askNow();
         }
     }
@@ -170,23 +194,29 @@ public final class Names implements AutoCloseable {
         void ask() {
             if (!closed && !ended) {
                 nextMs = 0;
-                due.add(this);
+                (failures > 0 ? dueFailing : due).add(this);
                 askDue();
             }
         }
 
         void askNow() {
+            boolean failing = failures > 0;
+            busy++;
+            busyFailing += failing ? 1 : 0;
             CompletableFuture<Answer<T>> answer;
             try {
                 answer = question.apply(name, values);
             } catch (RuntimeException e) {
                 answer = CompletableFuture.completedFuture(Answer.failed(e.toString()));
             }
-            answer.exceptionally(e -> Answer.failed(e.toString())).thenAcceptAsync(this::heard, loop);
+            answer.exceptionally(e -> Answer.failed(e.toString())).thenAcceptAsync(heard -> {
+                busy--;
+                busyFailing -= failing ? 1 : 0;
+                heard(heard);
+            }, loop);
         }
 
         private void heard(Answer<T> answer) {
-            busy--;
             if (!closed && !ended) {
                 counts[answer.status().ordinal()]++;
                 boolean first = !settled;
@@ -248,6 +278,7 @@ public final class Names implements AutoCloseable {
                 timer.cancel(false);
             }
             due.remove(this);
+            dueFailing.remove(this);
         }
 
         NameView view() {

@@ -43,13 +43,17 @@ class NameLookupTest {
     }
 
     private NameLookup lookup(Families families, DnsServer... servers) {
+        return lookup(families, 100_000, servers);
+    }
+
+    private NameLookup lookup(Families families, int rate, DnsServer... servers) {
         List<InetSocketAddress> addresses = new ArrayList<>();
         for (DnsServer server : servers) {
             String[] parts = server.address().split(":");
             addresses.add(new InetSocketAddress(parts[0], Integer.parseInt(parts[1])));
         }
         NameLookup lookup = new NameLookup(new ResolveConfig(true, addresses, families, Duration.ofSeconds(1), Duration.ofMinutes(1),
-                Duration.ofSeconds(1), Duration.ofMillis(300), List.of()), group.next(), transport);
+                Duration.ofSeconds(1), Duration.ofMillis(300), rate, List.of()), group.next(), transport);
         lookups.add(lookup);
         return lookup;
     }
@@ -163,6 +167,24 @@ class NameLookupTest {
             assertEquals(List.of("10.0.0.1", "10.0.0.2", "10.0.0.3"), texts(get(() -> lookup.addresses("cache.example", List.of()))), mode.name());
             assertEquals(before + 1, dns.tcpQueries(), mode.name());
         }
+    }
+
+    @Test
+    void shouldAskNoMoreOftenThanItsRateAllows() throws Exception {
+        NameLookup lookup = lookup(Families.IPV4, 100, dns);
+        List<CompletableFuture<Answer<InetAddress>>> answers = new ArrayList<>();
+        long began = System.nanoTime();
+        group.next().submit(() -> {
+            for (int i = 0; i < 62; i++) {
+                dns.host("name-" + i, 60, "10.0.0." + i);
+                answers.add(lookup.addresses("name-" + i, List.of()));
+            }
+        }).get(10, TimeUnit.SECONDS);
+        for (CompletableFuture<Answer<InetAddress>> answer : answers) {
+            assertEquals(Answer.Status.FOUND, answer.get(10, TimeUnit.SECONDS).status());
+        }
+        long tookMs = TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - began);
+        assertTrue(tookMs >= 300, "32 at once, and 30 more in 300 ms at least; took " + tookMs + " ms");
     }
 
     @Test

@@ -12,7 +12,7 @@ import org.junit.jupiter.api.Test;
 
 class NameScheduleTest {
     private static NameSchedule schedule(Duration floor, Duration ceiling, Duration interval) {
-        return new NameSchedule(new ResolveConfig(true, List.of(), Families.AUTO, floor, ceiling, interval, Duration.ofSeconds(2), List.of()),
+        return new NameSchedule(new ResolveConfig(true, List.of(), Families.AUTO, floor, ceiling, interval, Duration.ofSeconds(2), 500, List.of()),
                 new SplittableRandom(1));
     }
 

@@ -116,9 +116,25 @@ public final class DnsServer implements AutoCloseable {
         thread.start();
     }
 
-    /** IP:PORT. */
+    /** IP:PORT or [IPV6]:PORT. */
     public String address() {
-        return address.getHostString() + ":" + address.getPort();
+        String host = address.getAddress().getHostAddress();
+        return (host.contains(":") ? "[" + host + "]" : host) + ":" + address.getPort();
+    }
+
+    /**
+     * A name server as a process of its own, as for another network namespace: ADDRESS NAME=IP,IP..., with a time to live of a second. Says its address and
+     * serves until its input ends.
+     */
+    public static void main(String[] args) throws IOException {
+        try (DnsServer server = start(args[0])) {
+            for (String host : List.of(args).subList(1, args.length)) {
+                String[] parts = host.split("=", 2);
+                server.host(parts[0], 1, parts[1].split(","));
+            }
+            System.out.println(server.address());
+            while (System.in.read() >= 0) { }
+        }
     }
 
     // ---- what it has

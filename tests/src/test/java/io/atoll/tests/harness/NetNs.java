@@ -31,6 +31,12 @@ public final class NetNs implements AutoCloseable {
         return List.of("nsenter", "--net=/run/netns/" + name);
     }
 
+    /** Gives its loopback one more IPv6 address, at once. */
+    public NetNs with(String ipv6) {
+        in("ip", "-6", "addr", "add", ipv6 + "/128", "dev", "lo", "nodad");
+        return this;
+    }
+
     /** Drops every packet to an address (`host:port`, or a host). */
     public void drop(String address) {
         rule(address, "drop");

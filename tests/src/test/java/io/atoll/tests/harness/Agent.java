@@ -27,6 +27,9 @@ public final class Agent implements AutoCloseable {
 
     private final Path folder;
     private final List<Nginx> fronts;
+    /** Half the time of a start: scenes start many agents, none of which lives long enough for a better compiled one to pay. */
+    private static final List<String> QUICK_START = List.of("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1");
+
     private final List<String> command = new ArrayList<>();
     private final SocketAddress api;
     private Process process;
@@ -56,6 +59,7 @@ public final class Agent implements AutoCloseable {
             command.addAll(netns.prefix());
         }
         command.add(ProcessHandle.current().info().command().orElse("java"));
+        command.addAll(QUICK_START);
         command.addAll(jvm);
         command.addAll(List.of("-jar", Dist.agent().toString(), "--config", folder.resolve("agent.conf").toString()));
     }
@@ -125,7 +129,7 @@ public final class Agent implements AutoCloseable {
     public static Agent in(Scene scene, List<Nginx> fronts, String name, String listen, String settings) {
         try {
             return scene.keep(new Agent(scene, fronts, name, listen, Http.address(listen), null,
-                    List.of("-Xmx64m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"), settings));
+                    List.of("-Xmx64m"), settings));
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }

@@ -1,8 +1,10 @@
 package io.atoll.tests.harness;
 
 import java.io.IOException;
+import java.io.RandomAccessFile;
 import java.io.UncheckedIOException;
 import java.net.SocketAddress;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -187,20 +189,31 @@ public final class Nginx implements AutoCloseable {
     public void reload() {
         write();
         List<Long> old = workerPids();
+        Path log = prefix.resolve("logs/error.log");
+        long from = log.toFile().length();
         Proc.signal(pid(), "HUP");
-        awaitGeneration(old);
-    }
-
-    /** Waits until every worker in service is none of the old ones. */
-    public void awaitGeneration(List<Long> old) {
-        int marks = count("[emerg]");
         Await.until("a new generation of workers in " + prefix, START, () -> {
-            if (count("[emerg]") > marks) {
+            if (since(log, from).contains("[emerg]")) {
                 throw new AssertionError("the reload was refused:\n" + errorLog());
             }
             List<Long> now = workerPids();
             return now.size() == workers && now.stream().noneMatch(old::contains);
         });
+    }
+
+    /** What was written behind the first bytes of a log. */
+    private static String since(Path log, long from) {
+        if (log.toFile().length() <= from) {
+            return "";
+        }
+        try (RandomAccessFile file = new RandomAccessFile(log.toFile(), "r")) {
+            byte[] text = new byte[(int) Math.max(0, file.length() - from)];
+            file.seek(from);
+            file.readFully(text);
+            return new String(text, StandardCharsets.UTF_8);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
     }
 
     /** Writes the present configuration and reloads, where it has to refuse: returns the new lines of the error log. */

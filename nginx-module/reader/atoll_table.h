@@ -1,6 +1,8 @@
 /*
  * A published table, validated once and then looked up in about the time of two cache misses.
- * Twin: io.atoll.core.table.Table (and its Java lookup).
+ *
+ * Pure C11: no allocation, no system call, nothing written but the caller's atoll_table_t. For any thread, while the bytes do not
+ * change; who looks up in a buffer of the zone compares the sequence afterwards. Twin: io.atoll.core.table.Table.
  */
 #ifndef ATOLL_TABLE_H
 #define ATOLL_TABLE_H

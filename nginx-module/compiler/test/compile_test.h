@@ -65,6 +65,21 @@ bail_out(const char *why)
 }
 
 
+/* The build product that is tried. */
+static inline const char *
+dist_folder(void)
+{
+    const char  *dist = getenv("ATOLL_DIST");
+
+    if (dist == NULL) {
+        errno = EINVAL;
+        bail_out("ATOLL_DIST is not set");
+    }
+
+    return dist;
+}
+
+
 static char  test_folder[64];
 
 

@@ -83,12 +83,7 @@ shouldNeverHaveAJvmInTheCaller(void)
 int
 main(void)
 {
-    dist = getenv("ATOLL_DIST");
-
-    if (dist == NULL) {
-        errno = EINVAL;
-        bail_out("ATOLL_DIST is not set");
-    }
+    dist = dist_folder();
 
     RUN(shouldLeaveNothingBehindIn200Runs);
     RUN(shouldNeverHaveAJvmInTheCaller);

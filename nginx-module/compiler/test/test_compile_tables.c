@@ -478,12 +478,7 @@ shouldSayWhyTheJvmDidNotStart(void)
 int
 main(void)
 {
-    dist = getenv("ATOLL_DIST");
-
-    if (dist == NULL) {
-        errno = EINVAL;
-        bail_out("ATOLL_DIST is not set");
-    }
+    dist = dist_folder();
 
     make_test_folder();
     make_fake_dist();

@@ -164,6 +164,21 @@ shouldSurviveAThousandDamagedZones(void)
 }
 
 
+/* A copy of the pristine zone, and a balancer that has validated its table. */
+static void
+attach_copy(uint64_t seed, atoll_zone_t *zone, atoll_balancer_t *balancer)
+{
+    tap_random_state = seed;
+    memcpy(copy, pristine.base, pristine.length);
+    CHECK_EQUAL(ATOLL_ATTACH_OK, atoll_zone_attach(zone, copy, pristine.length));
+
+    fixture_balancer(&pristine, balancer, 0, 0);
+    balancer->zone = zone;
+    balancer->row = atoll_zone_row(zone, 0);
+    CHECK(atoll_balancer_refresh(balancer));
+}
+
+
 /* The table was whole when it was validated; then its bytes, and all the others, change under the worker. */
 static void
 shouldSurviveDamageAfterValidation(void)
@@ -173,14 +188,8 @@ shouldSurviveDamageAfterValidation(void)
     atoll_balancer_t  balancer;
 
     for (uint64_t seed = 1; seed <= SEEDS; seed++) {
-        tap_random_state = seed;
-        memcpy(copy, pristine.base, pristine.length);
-        CHECK_EQUAL(ATOLL_ATTACH_OK, atoll_zone_attach(&zone, copy, pristine.length));
-
-        fixture_balancer(&pristine, &balancer, 0, 0);
-        balancer.zone = &zone;
-        balancer.row = atoll_zone_row(&zone, 0);
-        CHECK(atoll_balancer_refresh(&balancer));
+        attach_copy(seed, &zone, &balancer);
+        CHECK_PASSED();
 
         for (int round = 0; round < 5; round++) {
             flip(0, pristine.length);
@@ -205,14 +214,8 @@ shouldStayWithinTheTableWhenAllItsRecordsAreNoise(void)
     atoll_table_record_t  *head;
 
     for (uint64_t seed = 1; seed <= SEEDS; seed++) {
-        tap_random_state = seed;
-        memcpy(copy, pristine.base, pristine.length);
-        CHECK_EQUAL(ATOLL_ATTACH_OK, atoll_zone_attach(&zone, copy, pristine.length));
-
-        fixture_balancer(&pristine, &balancer, 0, 0);
-        balancer.zone = &zone;
-        balancer.row = atoll_zone_row(&zone, 0);
-        CHECK(atoll_balancer_refresh(&balancer));
+        attach_copy(seed, &zone, &balancer);
+        CHECK_PASSED();
 
         head = (atoll_table_record_t *) (copy + zone.upstreams[0].buffer_offset[0]);
 

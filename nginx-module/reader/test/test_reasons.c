@@ -28,6 +28,16 @@ open_pool(uint32_t count)
 }
 
 
+/* A reason for ever, of the peers from first on to the one before end. */
+static void
+take_out(int first, int end, int reason)
+{
+    for (int i = first; i < end; i++) {
+        fixture.zone.states[i].reason[reason] = ATOLL_FOREVER;
+    }
+}
+
+
 /* Peers "s0", "s1", … */
 static void
 fresh(uint32_t count)
@@ -160,9 +170,7 @@ shouldIgnoreReasonsWhileMostPeersSeemDown(void)
     fresh(PEERS);
     hash = key_of(0);
 
-    for (int i = 0; i < 5; i++) {
-        fixture.zone.states[i].reason[ATOLL_REASON_PROBE] = ATOLL_FOREVER;
-    }
+    take_out(0, 5, ATOLL_REASON_PROBE);
 
     /* Half are well: not fewer than half. */
     CHECK(peek(hash, T) >= 5);
@@ -210,9 +218,7 @@ shouldLeaveAnUnguardedWalkToWhatStandsBehindIt(void)
 {
     fresh(4);
 
-    for (int i = 0; i < 4; i++) {
-        fixture.zone.states[i].reason[ATOLL_REASON_PROBE] = ATOLL_FOREVER;
-    }
+    take_out(0, 4, ATOLL_REASON_PROBE);
 
     memset(&walk, 0, sizeof(walk));
     atoll_walk_init(&walk, 1, 1);
@@ -234,9 +240,7 @@ shouldWorkTheGuardOutAgainBeforeNoneIsLeft(void)
     fixture.zone.states[0].reason[ATOLL_REASON_PROBE] = ATOLL_FOREVER;
     CHECK(peek(hash, T) >= 1);
 
-    for (int i = 1; i < 4; i++) {
-        fixture.zone.states[i].reason[ATOLL_REASON_PROBE] = ATOLL_FOREVER;
-    }
+    take_out(1, 4, ATOLL_REASON_PROBE);
 
     CHECK_EQUAL(0, peek(hash, T + 1));
     CHECK_EQUAL(1, balancer.row.upstreams[0].panics);
@@ -249,18 +253,14 @@ shouldHaveNoGuardWhenItIsOffOrABackupIsWell(void)
     fresh(4);
     fixture.zone.upstreams[0].panic_percent = 0;
 
-    for (int i = 0; i < 4; i++) {
-        fixture.zone.states[i].reason[ATOLL_REASON_PROBE] = ATOLL_FOREVER;
-    }
+    take_out(0, 4, ATOLL_REASON_PROBE);
 
     CHECK_EQUAL(-1 - ATOLL_PICK_NONE, peek(1, T));
 
     peers[3].flags = ATOLL_PEER_FLAG_BACKUP;
     open_pool(4);
 
-    for (int i = 0; i < 3; i++) {
-        fixture.zone.states[i].reason[ATOLL_REASON_PROBE] = ATOLL_FOREVER;
-    }
+    take_out(0, 3, ATOLL_REASON_PROBE);
 
     CHECK_EQUAL(3, peek(1, T));
     CHECK_EQUAL(0, balancer.row.upstreams[0].panics);
@@ -276,9 +276,7 @@ shouldAnswerNobodyWhenOperatorsTookEverybodyOut(void)
 {
     fresh(4);
 
-    for (int i = 0; i < 4; i++) {
-        fixture.zone.states[i].reason[ATOLL_REASON_ADMIN] = ATOLL_FOREVER;
-    }
+    take_out(0, 4, ATOLL_REASON_ADMIN);
 
     CHECK_EQUAL(-1 - ATOLL_PICK_NONE, peek(1, T));
     CHECK(atoll_owner(&balancer, 1, T, 0) == NULL);

@@ -392,9 +392,15 @@ class AgentZoneTest {
         ZoneFixture zone = zone();
         String labels = "{node=\"edge1\",upstream=\"caches\",server=\"" + ZoneFixture.text(one.address()) + "\"";
         zone.count(0, 100, 0xfffffff0);
+        zone.countBounded(0, 0xfffffff0);
+        zone.countBounded(1, 0xf0000000);
         try (AgentRig agent = new AgentRig(folder)) {
             agent.awaitState("OK");
             double failures = agent.metric("atoll_peer_failures_total" + labels);
+            String ofUpstream = "{node=\"edge1\",upstream=\"caches\"";
+            assertEquals(0xfffffff0L + 0xf0000000L, agent.metric("atoll_upstream_bounded_total" + ofUpstream));
+            zone.countBounded(0, 0x00000010);
+            assertEquals(0xfffffff0L + 0xf0000000L + 32, agent.metric("atoll_upstream_bounded_total" + ofUpstream));
             zone.count(0, 130, 0x00000010);
             assertEquals(failures + 32, agent.metric("atoll_peer_failures_total" + labels));
             assertEquals(130, agent.metric("atoll_upstream_requests_total{node=\"edge1\",upstream=\"caches\""));

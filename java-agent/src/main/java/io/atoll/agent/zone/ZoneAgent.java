@@ -95,7 +95,8 @@ public final class ZoneAgent {
     private String node;
     private String refusedSuccessor = "";
     private PeerWriter peers;
-    private FailureCounts failures;
+    private WideCounts failures;
+    private WideCounts bounded;
     private HotSets hot;
 
     public ZoneAgent(Path path, Services services) {
@@ -170,7 +171,8 @@ public final class ZoneAgent {
         peers = new PeerWriter(zone);
         namesEpoch = -1;
         agentEpoch = zone.claimAgent(services.pid(), services.processStart(), context.nowMs());
-        failures = new FailureCounts(zone.slotCount());
+        failures = new WideCounts(zone.slotCount());
+        bounded = new WideCounts(zone.upstreamCapacity());
         hot = services.hotKeys().enabled()
                 ? new HotSets(zone, services.hotKeys(), services.leaseMs(), context.nowMs()) : null;
         adopting = !services.book().isTrusted();
@@ -594,8 +596,14 @@ public final class ZoneAgent {
         return peers == null ? List.of() : peers.pools();
     }
 
-    FailureCounts failures() {
+    /** Failed tries, by slot. */
+    WideCounts failures() {
         return failures;
+    }
+
+    /** Picks that went past a peer at its bound, by upstream. */
+    WideCounts bounded() {
+        return bounded;
     }
 
     /** The hot keys of an upstream, those most asked for first. */

@@ -120,7 +120,8 @@ public final class ZoneViews {
                 pool.upstream().slowStartMs(), pool.upstream().panicPercent(), pool.isGuarded(zone, now),
                 probe(pool.upstream().probe()),
                 new Counters(counted.requests(), counted.picks(), counted.retries(), counted.none(), counted.passed(),
-                        counted.panics(), counted.failures(), counted.bounded()),
+                        counted.panics(), counted.failures(),
+                        agent.bounded().total(pool.upstream().index(), counted.bounded())),
                 pool.upstream().replicas(), hot(pool), peers);
     }
 

@@ -252,6 +252,11 @@ public final class ZoneFixture {
         bytes.putLong(image.row(row) + RowRecord.SAMPLED, sampled + count);
     }
 
+    /** A worker's count of picks that went past a peer at its bound: a word that wraps. */
+    public void countBounded(int row, int bounded) {
+        bytes.putInt(image.rowUpstream(row, 0) + RowUpstreamRecord.BOUNDED, bounded);
+    }
+
     /** A worker's counters: that many requests and failures at slot 0. */
     public void count(int row, long requests, int failures) {
         bytes.putLong(image.row(row) + RowRecord.PID, ProcessHandle.current().pid());

@@ -246,7 +246,7 @@ public record AgentConfig(List<Path> zones, Duration heartbeat, Duration lease, 
     /** The list of agents may have this one: it is nobody to tell. */
     private static PurgeConfig purge(Section mesh, Section purge, ListenAddress self) {
         List<String> agents = mesh.urls("agents", AGENT, "the address of an agent's API, such as \"http://10.0.0.2:9181\"").stream()
-                .filter(url -> !url.replaceFirst("^https?://", "").equals(String.valueOf(self))).toList();
+                .filter(url -> self == null || !self.isAt(url.replaceFirst("^https?://", ""))).toList();
         mesh.finish();
         PurgeConfig config = new PurgeConfig(agents,
                 purge.duration("expire", Duration.ofMinutes(1), Duration.ofDays(366)),

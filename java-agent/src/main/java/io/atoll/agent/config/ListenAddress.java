@@ -2,10 +2,15 @@ package io.atoll.agent.config;
 
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
+import java.net.NetworkInterface;
+import java.net.SocketException;
 import java.net.UnknownHostException;
+import java.util.regex.Pattern;
 
 /** Where to listen, as written: a host and a port. */
 public record ListenAddress(String host, int port) {
+    private static final Pattern LITERAL = Pattern.compile("\\d+(\\.\\d+){3}");
+
     /** Returns null for anything but HOST:PORT or [IPV6]:PORT. */
     public static ListenAddress parse(String text) {
         int colon = text.lastIndexOf(':');
@@ -30,6 +35,35 @@ public record ListenAddress(String host, int port) {
 
     public InetSocketAddress resolve() throws UnknownHostException {
         return new InetSocketAddress(InetAddress.getByName(host), port);
+    }
+
+    /**
+     * Whether who listens here is reached at HOST:PORT: the same text, the same address, or, where this is 0.0.0.0 or [::], any address of this host. Names are
+     * compared as they are written: to resolve them may take long, and fail.
+     */
+    boolean isAt(String hostPort) {
+        ListenAddress other = parse(hostPort);
+        if (other == null || other.port != port) {
+            return false;
+        }
+        if (other.host.equals(host)) {
+            return true;
+        }
+        try {
+            return isLiteral() && other.isLiteral() && isAt(other.resolve().getAddress());
+        } catch (UnknownHostException | SocketException e) {
+            return false;
+        }
+    }
+
+    private boolean isAt(InetAddress address) throws UnknownHostException, SocketException {
+        InetAddress own = resolve().getAddress();
+        return own.equals(address) || own.isAnyLocalAddress()
+                && (address.isLoopbackAddress() || NetworkInterface.getByInetAddress(address) != null);
+    }
+
+    private boolean isLiteral() {
+        return host.contains(":") || LITERAL.matcher(host).matches();
     }
 
     @Override

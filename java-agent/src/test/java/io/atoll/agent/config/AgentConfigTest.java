@@ -6,9 +6,13 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
+import java.net.InetAddress;
+import java.net.NetworkInterface;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
@@ -35,6 +39,29 @@ class AgentConfigTest {
 
     private void assertProblem(String expected, String text) throws IOException {
         assertEquals(List.of(expected), problems(text));
+    }
+
+    @Test
+    void shouldNotTakeItselfForAnotherAgentWhereItListensOnAllAddresses() throws Exception {
+        List<String> own = new ArrayList<>();
+        for (NetworkInterface network : Collections.list(NetworkInterface.getNetworkInterfaces())) {
+            for (InetAddress address : Collections.list(network.getInetAddresses())) {
+                String host = address.getHostAddress().replaceFirst("%.*", "");
+                if (!address.isLinkLocalAddress()) {
+                    own.add("\"http://" + (host.contains(":") ? "[" + host + "]" : host) + ":6181\"");
+                }
+            }
+        }
+        String agents = "atoll.mesh.agents = [" + String.join(", ", own)
+                + ", \"http://127.0.0.7:6181\", \"http://127.0.0.1:6182\", \"http://192.0.2.1:6181\", \"http://localhost:6181\"]\n";
+        for (String listen : new String[] {"0.0.0.0:6181", "[::]:6181"}) {
+            assertEquals(List.of("http://127.0.0.1:6182", "http://192.0.2.1:6181", "http://localhost:6181"),
+                    AgentConfig.read(file(agents + "atoll.api.listen = \"" + listen + "\"")).purge().agents(), listen);
+        }
+        assertEquals(List.of("http://[fd00::2]:6181"), AgentConfig.read(file("""
+                atoll.api.listen = "[fd00::1]:6181"
+                atoll.mesh.agents = ["http://[fd00:0:0:0::1]:6181", "http://[fd00::2]:6181"]
+                """)).purge().agents());
     }
 
     @Test

@@ -1,7 +1,4 @@
-/*
- * What the compiler's tests share: TAP, a folder of files for the test, a compile request of many peers.
- * Each test is a function named by what it shows; it counts as passed when none of its checks failed.
- */
+/* What the compiler's tests share: a folder of files for the test, a compile request of many peers. */
 #ifndef COMPILE_TEST_H
 #define COMPILE_TEST_H
 
@@ -17,43 +14,18 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../../reader/test/tap.h"
 #include "../atoll_compile.h"
-
-static int  tests_run, tests_failed, checks_failed;
-
-#define CHECK(condition)                                                                                                \
-    do {                                                                                                                \
-        if (!(condition)) {                                                                                             \
-            checks_failed++;                                                                                            \
-            printf("# %s:%d: not so: %s\n", __FILE__, __LINE__, #condition);                                            \
-        }                                                                                                               \
-    } while (0)
 
 /* That text holds part. */
 #define CHECK_SAYS(text, part)                                                                                          \
     do {                                                                                                                \
         if (strstr(text, part) == NULL) {                                                                               \
-            checks_failed++;                                                                                            \
             printf("# %s:%d: \"%s\" says nothing of \"%s\"\n", __FILE__, __LINE__, text, part);                         \
+            tap_failed = 1;                                                                                             \
+            return;                                                                                                     \
         }                                                                                                               \
     } while (0)
-
-#define RUN(test)                                                                                                       \
-    do {                                                                                                                \
-        checks_failed = 0;                                                                                              \
-        test();                                                                                                         \
-        tests_failed += checks_failed != 0;                                                                             \
-        printf("%sok %d - %s\n", checks_failed != 0 ? "not " : "", ++tests_run, #test);                                 \
-        fflush(stdout);                                                                                                 \
-    } while (0)
-
-
-static inline int
-tests_done(void)
-{
-    printf("1..%d\n", tests_run);
-    return tests_failed != 0;
-}
 
 
 __attribute__((noreturn))
@@ -317,7 +289,7 @@ check_footprint(footprint_t before, long growth_kb)
     CHECK(after.resident_kb <= before.resident_kb + growth_kb + (is_instrumented() ? 64 << 10 : 0));
     CHECK(waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD);
 
-    if (checks_failed) {
+    if (tap_failed) {
         printf("# descriptors %d -> %d, threads %d -> %d, mappings %d -> %d, resident %ld -> %ld kB\n", before.descriptors,
                after.descriptors, before.threads, after.threads, before.mappings, after.mappings, before.resident_kb,
                after.resident_kb);

@@ -473,5 +473,5 @@ main(void)
 
     atoll_compile_region_close(&region);
 
-    return tests_done();
+    return tap_done();
 }

@@ -109,5 +109,5 @@ main(void)
     RUN(shouldRefuseWhatAByteBufferCannotAddress);
     RUN(shouldUnmapOnClose);
 
-    return tests_done();
+    return tap_done();
 }

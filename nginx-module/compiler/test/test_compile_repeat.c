@@ -60,7 +60,7 @@ shouldLeaveNothingBehindIn200Runs(void)
     before = footprint();
     start = monotonic_ms();
 
-    for (i = 0; i < 200 && checks_failed == 0; i++) {
+    for (i = 0; i < 200 && tap_failed == 0; i++) {
         CHECK(compile_once() == 0);
     }
 
@@ -88,5 +88,5 @@ main(void)
     RUN(shouldLeaveNothingBehindIn200Runs);
     RUN(shouldNeverHaveAJvmInTheCaller);
 
-    return tests_done();
+    return tap_done();
 }

@@ -501,5 +501,5 @@ main(void)
     RUN(shouldSayThatLibjvmIsNoJvm);
     RUN(shouldSayWhyTheJvmDidNotStart);
 
-    return tests_done();
+    return tap_done();
 }

@@ -188,5 +188,5 @@ main(void)
     RUN(shouldGoOnWhenJavaHomeIsTooOld);
     RUN(shouldListEveryPlaceThatWasLookedAt);
 
-    return tests_done();
+    return tap_done();
 }

@@ -283,17 +283,15 @@ check_footprint(footprint_t before, long growth_kb)
 
     after = footprint();
 
+    printf("# descriptors %d -> %d, threads %d -> %d, mappings %d -> %d, resident %ld -> %ld kB\n", before.descriptors,
+           after.descriptors, before.threads, after.threads, before.mappings, after.mappings, before.resident_kb,
+           after.resident_kb);
+
     CHECK(after.descriptors == before.descriptors);
     CHECK(after.threads == before.threads);
     CHECK(after.mappings == before.mappings || is_instrumented());
     CHECK(after.resident_kb <= before.resident_kb + growth_kb + (is_instrumented() ? 64 << 10 : 0));
     CHECK(waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD);
-
-    if (tap_failed) {
-        printf("# descriptors %d -> %d, threads %d -> %d, mappings %d -> %d, resident %ld -> %ld kB\n", before.descriptors,
-               after.descriptors, before.threads, after.threads, before.mappings, after.mappings, before.resident_kb,
-               after.resident_kb);
-    }
 }
 
 #endif

@@ -229,9 +229,8 @@ ngx_int_t ngx_http_atoll_init_upstream(ngx_conf_t *cf, ngx_http_upstream_srv_con
 void ngx_http_atoll_init_balancers(ngx_http_atoll_main_conf_t *amcf);
 ngx_http_atoll_ctx_t *ngx_http_atoll_get_ctx(ngx_http_request_t *r);
 
-/* The request's key in an upstream, worked out once for all those of a route that have the same. plan: NULL for none. */
-ngx_int_t ngx_http_atoll_find_key(ngx_http_request_t *r, ngx_http_atoll_plan_t *plan, ngx_http_atoll_srv_conf_t *ascf,
-    ngx_http_atoll_key_t *key);
+/* Works out the request's key in an upstream. */
+ngx_int_t ngx_http_atoll_make_key(ngx_http_request_t *r, ngx_http_atoll_srv_conf_t *ascf, ngx_http_atoll_key_t *key);
 
 /* ngx_http_atoll_variables.c */
 ngx_int_t ngx_http_atoll_add_variables(ngx_conf_t *cf);

@@ -141,7 +141,7 @@ ngx_http_atoll_own_status(ngx_http_upstream_t *u)
     ngx_list_part_t  *part = &u->headers_in.headers.part;
     ngx_table_elt_t  *header;
 
-    while ((header = ngx_http_atoll_next_header(&part, &i, "Cache-Status", sizeof("Cache-Status") - 1)) != NULL) {
+    while ((header = ngx_http_atoll_next_header(&part, &i, &ngx_http_atoll_cache_status_header)) != NULL) {
         value = header->value;
     }
 
@@ -203,38 +203,16 @@ ngx_http_atoll_is_unusable(ngx_http_atoll_plan_t *plan, ngx_int_t rc)
 }
 
 
-static ngx_int_t
-ngx_http_atoll_process_header(ngx_http_request_t *r)
+/* The answer to a fill, or an error of a node: what comes of it. */
+static void
+ngx_http_atoll_judge_answer(ngx_http_atoll_plan_t *plan, ngx_uint_t failed)
 {
-    ngx_int_t               rc;
-    ngx_str_t               status;
-    ngx_uint_t              failed, fill, version = r->http_version;
-    ngx_http_upstream_t    *u = r->upstream;
-    ngx_http_atoll_plan_t  *plan = u->peer.data;
-
-    rc = plan->process_header(r);
-
-    if (u->process_header != ngx_http_atoll_process_header) {
-        /* the status line is read, next are the headers */
-        plan->process_header = u->process_header;
-        u->process_header = ngx_http_atoll_process_header;
-    }
-
-    failed = (u->headers_in.status_n >= NGX_HTTP_BAD_REQUEST && plan->tier < plan->route->origin);
-    fill = (plan->kind == NGX_HTTP_ATOLL_FILL);
-
-    if (fill && ngx_http_atoll_is_unusable(plan, rc)) {
-        r->http_version = version;
-        return NGX_HTTP_UPSTREAM_INVALID_HEADER;
-    }
-
-    if (rc != NGX_OK || r->cached || !(failed || fill)) {
-        return rc;
-    }
+    ngx_str_t             status;
+    ngx_http_upstream_t  *u = plan->request->upstream;
 
     status = ngx_http_atoll_own_status(u);
 
-    if (fill) {
+    if (plan->kind == NGX_HTTP_ATOLL_FILL) {
         plan->lacking = u->headers_in.status_n == NGX_HTTP_NOT_FOUND && !ngx_http_atoll_is_passed_on(&status);
         plan->aged = ngx_http_atoll_has(&status, "; ttl=-");
         ngx_http_atoll_count_fill(plan, !plan->lacking && (status.len == 0 || ngx_http_atoll_is_hit(&status)));
@@ -256,8 +234,37 @@ ngx_http_atoll_process_header(ngx_http_request_t *r)
     } else {
         plan->own_tries = 0;
     }
+}
 
-    return NGX_OK;
+
+static ngx_int_t
+ngx_http_atoll_process_header(ngx_http_request_t *r)
+{
+    ngx_int_t               rc;
+    ngx_uint_t              failed, version = r->http_version;
+    ngx_http_upstream_t    *u = r->upstream;
+    ngx_http_atoll_plan_t  *plan = u->peer.data;
+
+    rc = plan->process_header(r);
+
+    if (u->process_header != ngx_http_atoll_process_header) {
+        /* the status line is read, next are the headers */
+        plan->process_header = u->process_header;
+        u->process_header = ngx_http_atoll_process_header;
+    }
+
+    failed = (u->headers_in.status_n >= NGX_HTTP_BAD_REQUEST && plan->tier < plan->route->origin);
+
+    if (plan->kind == NGX_HTTP_ATOLL_FILL && ngx_http_atoll_is_unusable(plan, rc)) {
+        r->http_version = version;
+        return NGX_HTTP_UPSTREAM_INVALID_HEADER;
+    }
+
+    if ((failed || plan->kind == NGX_HTTP_ATOLL_FILL) && rc == NGX_OK && !r->cached) {
+        ngx_http_atoll_judge_answer(plan, failed);
+    }
+
+    return rc;
 }
 
 

@@ -4,6 +4,7 @@
  */
 
 #include "ngx_http_atoll_route.h"
+#include "../reader/atoll_crc32.h"
 #include "../reader/atoll_read.h"
 #include "../writer/atoll_zone_guard.h"
 
@@ -119,15 +120,9 @@ ngx_http_atoll_get_ctx(ngx_http_request_t *r)
 
 
 ngx_int_t
-ngx_http_atoll_find_key(ngx_http_request_t *r, ngx_http_atoll_plan_t *plan, ngx_http_atoll_srv_conf_t *ascf,
-    ngx_http_atoll_key_t *key)
+ngx_http_atoll_make_key(ngx_http_request_t *r, ngx_http_atoll_srv_conf_t *ascf, ngx_http_atoll_key_t *key)
 {
     ngx_http_variable_value_t  *value;
-
-    if (plan && plan->key.id == ascf->key_id) {
-        *key = plan->key;
-        return NGX_OK;
-    }
 
     if (ascf->key_index != NGX_ERROR) {
 
@@ -146,11 +141,7 @@ ngx_http_atoll_find_key(ngx_http_request_t *r, ngx_http_atoll_plan_t *plan, ngx_
     }
 
     key->id = ascf->key_id;
-    key->hash = ngx_crc32_long(key->text.data, key->text.len);
-
-    if (plan) {
-        plan->key = *key;
-    }
+    key->hash = atoll_crc32(key->text.data, key->text.len);
 
     return NGX_OK;
 }

@@ -204,22 +204,18 @@ ngx_http_atoll_make_plan(ngx_http_atoll_plan_t *plan)
 
 
 ngx_http_atoll_plan_t *
-ngx_http_atoll_plan(ngx_http_request_t *r)
+ngx_http_atoll_add_plan(ngx_http_request_t *r)
 {
     ngx_http_atoll_ctx_t    *ctx;
     ngx_http_atoll_plan_t   *plan;
     ngx_http_atoll_route_t  *route;
 
-    ctx = ngx_http_get_module_ctx(r, ngx_http_atoll_module);
-
-    if (ctx && ctx->plan && ctx->plan->upstream == r->upstream) {
-        return ctx->plan;
-    }
-
     route = ngx_http_atoll_route_of(r);
     if (route == NULL) {
         return NULL;
     }
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_atoll_module);
 
     /* with the context behind it, if there is none */
     plan = ngx_pcalloc(r->pool, sizeof(ngx_http_atoll_plan_t) + (ctx ? 0 : sizeof(ngx_http_atoll_ctx_t)));
@@ -241,13 +237,4 @@ ngx_http_atoll_plan(ngx_http_request_t *r)
     ctx->plan = plan;
 
     return plan;
-}
-
-
-ngx_http_atoll_plan_t *
-ngx_http_atoll_plan_made(ngx_http_request_t *r)
-{
-    ngx_http_atoll_ctx_t  *ctx = ngx_http_get_module_ctx(r, ngx_http_atoll_module);
-
-    return ctx && ctx->plan && ctx->plan->upstream == r->upstream ? ctx->plan : NULL;
 }

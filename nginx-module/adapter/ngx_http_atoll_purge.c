@@ -156,7 +156,7 @@ ngx_http_atoll_received_generation(ngx_http_request_t *r)
     part = &r->headers_in.headers.part;
     i = 0;
 
-    header = ngx_http_atoll_next_header(&part, &i, "Atoll-Generation", sizeof("Atoll-Generation") - 1);
+    header = ngx_http_atoll_next_header(&part, &i, &ngx_http_atoll_generation_header);
 
     if (header == NULL) {
         return 0;

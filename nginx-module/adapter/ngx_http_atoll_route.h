@@ -7,7 +7,7 @@
 #define NGX_HTTP_ATOLL_NO_TIER    NGX_HTTP_ATOLL_TIERS
 
 /* "T.own.SSSSSSSS.MMMM…": tier, kind, seconds, code, all of fixed width */
-#define NGX_HTTP_ATOLL_MAC_LEN    32
+#define NGX_HTTP_ATOLL_MAC_LEN    16
 #define NGX_HTTP_ATOLL_STEP_LEN   (1 + 1 + 3 + 1 + 8 + 1 + NGX_HTTP_ATOLL_MAC_LEN)
 #define NGX_HTTP_ATOLL_STEP_SKEW  300   /* seconds between the clocks of two nodes */
 
@@ -108,11 +108,46 @@ ngx_int_t ngx_http_atoll_init_route_peer(ngx_http_request_t *r, ngx_http_upstrea
 ngx_http_upstream_srv_conf_t *ngx_http_atoll_tier_upstream(ngx_http_request_t *r, ngx_http_atoll_tier_t *tier);
 ngx_uint_t ngx_http_atoll_is_this_node(ngx_http_atoll_plan_t *plan, const atoll_peer_t *peer);
 
-/* The plan of a request whose location passes to a route; NULL when it does not. */
-ngx_http_atoll_plan_t *ngx_http_atoll_plan(ngx_http_request_t *r);
+ngx_http_atoll_plan_t *ngx_http_atoll_add_plan(ngx_http_request_t *r);
 
-/* The same, NULL when it was not asked for yet. */
-ngx_http_atoll_plan_t *ngx_http_atoll_plan_made(ngx_http_request_t *r);
+/* The plan of a request, NULL when none was made yet. */
+static ngx_inline ngx_http_atoll_plan_t *
+ngx_http_atoll_plan_made(ngx_http_request_t *r)
+{
+    ngx_http_atoll_ctx_t  *ctx = ngx_http_get_module_ctx(r, ngx_http_atoll_module);
+
+    return ctx && ctx->plan && ctx->plan->upstream == r->upstream ? ctx->plan : NULL;
+}
+
+/* The plan of a request whose location passes to a route, made when it is first asked for; NULL when it does not. */
+static ngx_inline ngx_http_atoll_plan_t *
+ngx_http_atoll_plan(ngx_http_request_t *r)
+{
+    ngx_http_atoll_plan_t  *plan = ngx_http_atoll_plan_made(r);
+
+    return plan ? plan : ngx_http_atoll_add_plan(r);
+}
+
+/* The request's key in an upstream, worked out once for all those of a route that have the same. plan: NULL for none. */
+static ngx_inline ngx_int_t
+ngx_http_atoll_find_key(ngx_http_request_t *r, ngx_http_atoll_plan_t *plan, ngx_http_atoll_srv_conf_t *ascf,
+    ngx_http_atoll_key_t *key)
+{
+    if (plan && plan->key.id == ascf->key_id) {
+        *key = plan->key;
+        return NGX_OK;
+    }
+
+    if (ngx_http_atoll_make_key(r, ascf, key) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (plan) {
+        plan->key = *key;
+    }
+
+    return NGX_OK;
+}
 
 /* ngx_http_atoll_hot.c */
 void ngx_http_atoll_look_hot(ngx_http_atoll_plan_t *plan);
@@ -137,6 +172,26 @@ void ngx_http_atoll_read_headers(ngx_http_atoll_plan_t *plan);
 ngx_int_t ngx_http_atoll_write_step(ngx_http_atoll_plan_t *plan, u_char step[NGX_HTTP_ATOLL_STEP_LEN]);
 ngx_int_t ngx_http_atoll_rewrite_step(ngx_http_atoll_plan_t *plan);
 ngx_uint_t ngx_http_atoll_count_loops(ngx_http_request_t *r);
-ngx_table_elt_t *ngx_http_atoll_next_header(ngx_list_part_t **part, ngx_uint_t *i, const char *name, size_t len);
+
+/* The name of a header, hashed by ngx_http_atoll_hash_headers. */
+typedef struct {
+    ngx_str_t    name;          /* in lower case */
+    ngx_uint_t   hash;          /* as nginx has it of each header that it read */
+} ngx_http_atoll_header_t;
+
+extern ngx_http_atoll_header_t  ngx_http_atoll_step_header, ngx_http_atoll_cdn_loop_header, ngx_http_atoll_generation_header,
+                                ngx_http_atoll_cache_status_header;
+
+/* At the load of the configuration. */
+void ngx_http_atoll_hash_headers(void);
+
+static ngx_inline ngx_uint_t
+ngx_http_atoll_is_header(const ngx_table_elt_t *header, const ngx_http_atoll_header_t *name)
+{
+    return header->hash == name->hash && header->key.len == name->name.len
+           && ngx_memcmp(header->lowcase_key, name->name.data, name->name.len) == 0;
+}
+
+ngx_table_elt_t *ngx_http_atoll_next_header(ngx_list_part_t **part, ngx_uint_t *i, const ngx_http_atoll_header_t *name);
 
 #endif

@@ -2,7 +2,7 @@
  * The step: the header Atoll-Step of a request from one node of the mesh to another, "T.own.SSSSSSSS.M…": the tier (its
  * index in atoll_route), the kind (own, ret, fil), the sender's clock (seconds, hexadecimal), and a code
  *
- *   SipHash-2-4-128(secret, "T.own.SSSSSSSS." 0 key)
+ *   SipHash-2-4(secret, "T.own.SSSSSSSS." 0 key)
  *
  * where key is the `atoll` key for the request, of the tier or else of the next that has one: a copy is worth nothing for another object, and nothing after
  * NGX_HTTP_ATOLL_STEP_SKEW seconds. Without atoll_secret the code is zero, and a step is believed when it comes from the
@@ -13,17 +13,26 @@
 
 #include "../reader/atoll_siphash.h"
 
-#include <openssl/crypto.h>
 #include <openssl/sha.h>
 
 #define NGX_HTTP_ATOLL_SIGNED_LEN  (NGX_HTTP_ATOLL_STEP_LEN - NGX_HTTP_ATOLL_MAC_LEN)
+
+/* where the sender's clock stands */
+#define NGX_HTTP_ATOLL_CLOCK       6
+#define NGX_HTTP_ATOLL_CLOCK_LEN   8
 
 
 static const char *const  ngx_http_atoll_kinds[] = { "own", "ret", "fil" };
 
 
-static ngx_int_t ngx_http_atoll_mac(ngx_http_atoll_plan_t *plan, ngx_uint_t tier, u_char *step,
-    u_char mac[NGX_HTTP_ATOLL_MAC_LEN]);
+ngx_http_atoll_header_t  ngx_http_atoll_step_header = { ngx_string("atoll-step"), 0 };
+ngx_http_atoll_header_t  ngx_http_atoll_cdn_loop_header = { ngx_string("cdn-loop"), 0 };
+ngx_http_atoll_header_t  ngx_http_atoll_generation_header = { ngx_string("atoll-generation"), 0 };
+ngx_http_atoll_header_t  ngx_http_atoll_cache_status_header = { ngx_string("cache-status"), 0 };
+
+
+static ngx_int_t ngx_http_atoll_mac(ngx_http_atoll_plan_t *plan, ngx_uint_t tier, u_char *step, u_char *mac);
+static u_char *ngx_http_atoll_clock(void);
 
 
 /*
@@ -83,17 +92,25 @@ ngx_http_atoll_secret(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-static ngx_inline ngx_uint_t
-ngx_http_atoll_is_header(ngx_table_elt_t *header, const char *name, size_t len)
+void
+ngx_http_atoll_hash_headers(void)
 {
-    return header->key.len == len && (header->key.data[0] | 0x20) == (name[0] | 0x20)
-           && ngx_strncasecmp(header->key.data, (u_char *) name, len) == 0;
+    ngx_uint_t  i;
+
+    static ngx_http_atoll_header_t *const  headers[] = {
+        &ngx_http_atoll_step_header, &ngx_http_atoll_cdn_loop_header, &ngx_http_atoll_generation_header,
+        &ngx_http_atoll_cache_status_header
+    };
+
+    for (i = 0; i < sizeof(headers) / sizeof(headers[0]); i++) {
+        headers[i]->hash = ngx_hash_key(headers[i]->name.data, headers[i]->name.len);
+    }
 }
 
 
 /* The next header of that name from *part, *i on, which are moved behind it; NULL after the last. */
 ngx_table_elt_t *
-ngx_http_atoll_next_header(ngx_list_part_t **part, ngx_uint_t *i, const char *name, size_t len)
+ngx_http_atoll_next_header(ngx_list_part_t **part, ngx_uint_t *i, const ngx_http_atoll_header_t *name)
 {
     ngx_table_elt_t  *header;
 
@@ -103,7 +120,7 @@ ngx_http_atoll_next_header(ngx_list_part_t **part, ngx_uint_t *i, const char *na
 
         for ( /* void */ ; *i < (*part)->nelts; (*i)++) {
 
-            if (ngx_http_atoll_is_header(&header[*i], name, len)) {
+            if (ngx_http_atoll_is_header(&header[*i], name)) {
                 return &header[(*i)++];
             }
         }
@@ -179,11 +196,39 @@ ngx_http_atoll_is_node_address(ngx_http_request_t *r, ngx_http_atoll_route_t *ro
 }
 
 
+/* Whether the sender's clock, as it stands in a step, is near enough to this one. */
+static ngx_uint_t
+ngx_http_atoll_is_recent(u_char *clock)
+{
+    time_t  sent;
+
+    if (ngx_memcmp(clock, ngx_http_atoll_clock(), NGX_HTTP_ATOLL_CLOCK_LEN) == 0) {
+        return 1;
+    }
+
+    sent = ngx_hextoi(clock, NGX_HTTP_ATOLL_CLOCK_LEN);
+
+    return sent != NGX_ERROR && ngx_abs(ngx_time() - sent) <= NGX_HTTP_ATOLL_STEP_SKEW;
+}
+
+
+/* In a time that does not depend on what stands there. */
+static ngx_uint_t
+ngx_http_atoll_is_same(const u_char mac[NGX_HTTP_ATOLL_MAC_LEN], const u_char other[NGX_HTTP_ATOLL_MAC_LEN])
+{
+    uint64_t  a[2], b[2];
+
+    ngx_memcpy(a, mac, NGX_HTTP_ATOLL_MAC_LEN);
+    ngx_memcpy(b, other, NGX_HTTP_ATOLL_MAC_LEN);
+
+    return ((a[0] ^ b[0]) | (a[1] ^ b[1])) == 0;
+}
+
+
 /* Sets the plan's received step to this one, when it is believed and higher. */
 static void
 ngx_http_atoll_believe(ngx_http_atoll_plan_t *plan, ngx_str_t *step)
 {
-    time_t                       sent;
     u_char                       mac[NGX_HTTP_ATOLL_MAC_LEN];
     ngx_uint_t                   tier, kind;
     ngx_http_atoll_main_conf_t  *amcf;
@@ -218,11 +263,9 @@ ngx_http_atoll_believe(ngx_http_atoll_plan_t *plan, ngx_str_t *step)
         }
 
     } else {
-        sent = ngx_hextoi(step->data + 6, 8);
-
-        if (sent == NGX_ERROR || ngx_abs(ngx_time() - sent) > NGX_HTTP_ATOLL_STEP_SKEW
+        if (!ngx_http_atoll_is_recent(step->data + NGX_HTTP_ATOLL_CLOCK)
             || ngx_http_atoll_mac(plan, tier, step->data, mac) != NGX_OK
-            || CRYPTO_memcmp(mac, step->data + NGX_HTTP_ATOLL_SIGNED_LEN, NGX_HTTP_ATOLL_MAC_LEN) != 0)
+            || !ngx_http_atoll_is_same(mac, step->data + NGX_HTTP_ATOLL_SIGNED_LEN))
         {
             return;
         }
@@ -252,10 +295,10 @@ ngx_http_atoll_read_headers(ngx_http_atoll_plan_t *plan)
 
         for (i = 0; i < part->nelts; i++) {
 
-            if (ngx_http_atoll_is_header(&header[i], "Atoll-Step", sizeof("Atoll-Step") - 1)) {
+            if (ngx_http_atoll_is_header(&header[i], &ngx_http_atoll_step_header)) {
                 ngx_http_atoll_believe(plan, &header[i].value);
 
-            } else if (ngx_http_atoll_is_header(&header[i], "CDN-Loop", sizeof("CDN-Loop") - 1)) {
+            } else if (ngx_http_atoll_is_header(&header[i], &ngx_http_atoll_cdn_loop_header)) {
                 plan->loops++;
             }
         }
@@ -263,11 +306,27 @@ ngx_http_atoll_read_headers(ngx_http_atoll_plan_t *plan)
 }
 
 
+/* Four bytes as eight hexadecimal digits, both in the order of memory of a little-endian machine: all digits at once. */
+static ngx_inline uint64_t
+ngx_http_atoll_digits(uint32_t bytes)
+{
+    uint64_t  x = bytes;
+
+    x = (x | x << 16) & 0x0000ffff0000ffff;
+    x = (x | x << 8) & 0x00ff00ff00ff00ff;
+    x = (x >> 4 & 0x000f000f000f000f) | (x & 0x000f000f000f000f) << 8;
+
+    /* letters are those that a 6 makes overflow */
+    return x + 0x3030303030303030 + ((x + 0x0606060606060606) >> 4 & 0x0101010101010101) * ('a' - '0' - 10);
+}
+
+
 /* Into mac, for the first NGX_HTTP_ATOLL_SIGNED_LEN bytes of step; zeros without a secret. */
 static ngx_int_t
-ngx_http_atoll_mac(ngx_http_atoll_plan_t *plan, ngx_uint_t tier, u_char *step, u_char mac[NGX_HTTP_ATOLL_MAC_LEN])
+ngx_http_atoll_mac(ngx_http_atoll_plan_t *plan, ngx_uint_t tier, u_char *step, u_char *mac)
 {
-    u_char                       head[ATOLL_SIPHASH_HEAD], code[ATOLL_SIPHASH_BYTES];
+    u_char                       head[ATOLL_SIPHASH_HEAD];
+    uint64_t                     code, digits[2];
     ngx_http_request_t          *r = plan->request;
     ngx_http_atoll_key_t         key;
     ngx_http_atoll_tier_t       *t = &plan->route->tiers[tier];
@@ -292,9 +351,11 @@ ngx_http_atoll_mac(ngx_http_atoll_plan_t *plan, ngx_uint_t tier, u_char *step, u
     ngx_memcpy(head, step, NGX_HTTP_ATOLL_SIGNED_LEN);
     head[NGX_HTTP_ATOLL_SIGNED_LEN] = '\0';
 
-    atoll_siphash(amcf->secret_key, head, key.text.data, key.text.len, code);
+    code = atoll_siphash(amcf->secret_key, head, key.text.data, key.text.len);
 
-    ngx_hex_dump(mac, code, ATOLL_SIPHASH_BYTES);
+    digits[0] = ngx_http_atoll_digits((uint32_t) code);
+    digits[1] = ngx_http_atoll_digits((uint32_t) (code >> 32));
+    ngx_memcpy(mac, digits, NGX_HTTP_ATOLL_MAC_LEN);
 
     return NGX_OK;
 }
@@ -304,26 +365,15 @@ ngx_http_atoll_mac(ngx_http_atoll_plan_t *plan, ngx_uint_t tier, u_char *step, u
 static u_char *
 ngx_http_atoll_clock(void)
 {
-    static time_t  written;
-    static u_char  digits[8];
+    static time_t    written;
+    static uint64_t  digits;
 
-    u_char      *p;
-    time_t       now = ngx_time();
-    ngx_uint_t   shift;
-
-    static const u_char  hex[] = "0123456789abcdef";
-
-    if (now != written) {
-
-        for (p = digits, shift = 32; shift > 0; /* void */ ) {
-            shift -= 4;
-            *p++ = hex[((uint32_t) now >> shift) & 0xf];
-        }
-
-        written = now;
+    if (ngx_time() != written) {
+        written = ngx_time();
+        digits = ngx_http_atoll_digits(__builtin_bswap32((uint32_t) written));
     }
 
-    return digits;
+    return (u_char *) &digits;
 }
 
 
@@ -335,7 +385,7 @@ ngx_http_atoll_write_step(ngx_http_atoll_plan_t *plan, u_char step[NGX_HTTP_ATOL
     step[1] = '.';
     ngx_memcpy(step + 2, ngx_http_atoll_kinds[plan->kind], 3);
     step[5] = '.';
-    ngx_memcpy(step + 6, ngx_http_atoll_clock(), 8);
+    ngx_memcpy(step + NGX_HTTP_ATOLL_CLOCK, ngx_http_atoll_clock(), NGX_HTTP_ATOLL_CLOCK_LEN);
     step[14] = '.';
 
     return ngx_http_atoll_mac(plan, plan->tier, step, step + NGX_HTTP_ATOLL_SIGNED_LEN);
@@ -396,7 +446,7 @@ ngx_http_atoll_count_loops(ngx_http_request_t *r)
 
     for ( ;; ) {
 
-        header = ngx_http_atoll_next_header(&part, &i, "CDN-Loop", sizeof("CDN-Loop") - 1);
+        header = ngx_http_atoll_next_header(&part, &i, &ngx_http_atoll_cdn_loop_header);
 
         if (header == NULL) {
             return count;

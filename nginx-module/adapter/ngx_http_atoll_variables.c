@@ -18,6 +18,7 @@
  */
 
 #include "ngx_http_atoll_route.h"
+#include "../reader/atoll_crc32.h"
 
 #include <ifaddrs.h>
 
@@ -69,6 +70,8 @@ ngx_int_t
 ngx_http_atoll_add_variables(ngx_conf_t *cf)
 {
     ngx_http_variable_t  *var, *v;
+
+    ngx_http_atoll_hash_headers();
 
     for (v = ngx_http_atoll_vars; v->name.len; v++) {
 
@@ -142,7 +145,7 @@ ngx_http_atoll_set_owner_by_key(ngx_http_request_t *r, ngx_http_variable_value_t
         return NGX_OK;
     }
 
-    return ngx_http_atoll_set_owner(v, ascf, ngx_crc32_long(key.data, key.len));
+    return ngx_http_atoll_set_owner(v, ascf, atoll_crc32(key.data, key.len));
 }
 
 
@@ -336,7 +339,7 @@ ngx_http_atoll_cdn_loop_variable(ngx_http_request_t *r, ngx_http_variable_value_
     len = amcf->cdn_id.len;
 
     for (part = &r->headers_in.headers.part, i = 0;
-         (header = ngx_http_atoll_next_header(&part, &i, "CDN-Loop", sizeof("CDN-Loop") - 1)) != NULL; /* void */ )
+         (header = ngx_http_atoll_next_header(&part, &i, &ngx_http_atoll_cdn_loop_header)) != NULL; /* void */ )
     {
         len += header->value.len + 2;
     }
@@ -349,7 +352,7 @@ ngx_http_atoll_cdn_loop_variable(ngx_http_request_t *r, ngx_http_variable_value_
     ngx_http_atoll_set_value(v, p, len);
 
     for (part = &r->headers_in.headers.part, i = 0;
-         (header = ngx_http_atoll_next_header(&part, &i, "CDN-Loop", sizeof("CDN-Loop") - 1)) != NULL; /* void */ )
+         (header = ngx_http_atoll_next_header(&part, &i, &ngx_http_atoll_cdn_loop_header)) != NULL; /* void */ )
     {
         p = ngx_cpymem(p, header->value.data, header->value.len);
         *p++ = ',';
@@ -447,7 +450,7 @@ ngx_http_atoll_cache_status_variable(ngx_http_request_t *r, ngx_http_variable_va
     if (status) {
 
         for (part = &u->headers_in.headers.part, n = 0;
-             (header = ngx_http_atoll_next_header(&part, &n, "Cache-Status", sizeof("Cache-Status") - 1)) != NULL; /* void */ )
+             (header = ngx_http_atoll_next_header(&part, &n, &ngx_http_atoll_cache_status_header)) != NULL; /* void */ )
         {
             above = header->value;
         }

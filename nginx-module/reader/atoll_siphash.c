@@ -40,16 +40,15 @@ absorb(uint64_t v[4], const unsigned char *bytes)
 }
 
 
-void
-atoll_siphash(const uint64_t secret[2], const unsigned char head[ATOLL_SIPHASH_HEAD], const void *data, size_t length,
-              unsigned char code[ATOLL_SIPHASH_BYTES])
+uint64_t
+atoll_siphash(const uint64_t secret[2], const unsigned char head[ATOLL_SIPHASH_HEAD], const void *data, size_t length)
 {
-    uint64_t              half, v[4];
+    uint64_t              v[4];
     unsigned char         last[8] = { 0 };
     const unsigned char  *p = data, *end = p + (length & ~(size_t) 7);
 
     v[0] = secret[0] ^ 0x736f6d6570736575u;
-    v[1] = secret[1] ^ 0x646f72616e646f6du ^ 0xee;
+    v[1] = secret[1] ^ 0x646f72616e646f6du;
     v[2] = secret[0] ^ 0x6c7967656e657261u;
     v[3] = secret[1] ^ 0x7465646279746573u;
 
@@ -60,20 +59,15 @@ atoll_siphash(const uint64_t secret[2], const unsigned char head[ATOLL_SIPHASH_H
         absorb(v, p);
     }
 
-    if (length & 7) {
-        memcpy(last, p, length & 7);
+    for (size_t i = 0; i < (length & 7); i++) {
+        last[i] = p[i];
     }
 
     last[7] = (unsigned char) (length + ATOLL_SIPHASH_HEAD);
     absorb(v, last);
 
-    v[2] ^= 0xee;
+    v[2] ^= 0xff;
     rounds(v, 4);
-    half = v[0] ^ v[1] ^ v[2] ^ v[3];
-    memcpy(code, &half, sizeof(half));
 
-    v[1] ^= 0xdd;
-    rounds(v, 4);
-    half = v[0] ^ v[1] ^ v[2] ^ v[3];
-    memcpy(code + 8, &half, sizeof(half));
+    return v[0] ^ v[1] ^ v[2] ^ v[3];
 }

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "atoll_crc32.h"
+
 static int table_locate(const atoll_zone_t *zone, uint32_t upstream, uint64_t published,
                         const unsigned char **buffer, uint64_t *capacity);
 static int table_validate(atoll_table_t *table, const unsigned char *base, size_t capacity, uint64_t slot_count);
@@ -13,8 +15,6 @@ static int groups_validate(const atoll_table_t *table, unsigned r);
 static int peers_validate(const atoll_table_t *table, unsigned r, uint64_t slot_count);
 static const void *table_part(const unsigned char *base, size_t length, uint64_t offset, uint64_t count, size_t size);
 static uint32_t table_checksum(const atoll_table_t *table, const unsigned char *base, size_t length);
-static void crc32_fill(void);
-static uint32_t crc32_update(uint32_t crc, const unsigned char *p, size_t length);
 
 
 int
@@ -337,67 +337,10 @@ table_checksum(const atoll_table_t *table, const unsigned char *base, size_t len
     const unsigned char        *peer = (const unsigned char *) table->peers;
 
     for (uint32_t i = 0; i < table->all_peers; i++, peer += sizeof(atoll_table_peer_record_t)) {
-        crc = crc32_update(crc, p, (size_t) (peer - p));
-        crc = crc32_update(crc, no_slot, sizeof(no_slot));
+        crc = atoll_crc32_update(crc, p, (size_t) (peer - p));
+        crc = atoll_crc32_update(crc, no_slot, sizeof(no_slot));
         p = peer + sizeof(no_slot);
     }
 
-    return ~crc32_update(crc, p, (size_t) (base + length - p));
-}
-
-
-/* CRC-32 (IEEE 802.3), eight bytes at a time: crc_tables[n][b] is the CRC of b followed by n zero bytes. */
-static uint32_t    crc_tables[8][256];
-static atomic_int  crc_tables_ready;
-
-
-static void
-crc32_fill(void)
-{
-    uint32_t crc;
-
-    for (uint32_t i = 0; i < 256; i++) {
-        crc = i;
-
-        for (int bit = 0; bit < 8; bit++) {
-            crc = (crc >> 1) ^ (crc & 1 ? UINT32_C(0xedb88320) : 0);
-        }
-
-        crc_tables[0][i] = crc;
-    }
-
-    for (uint32_t i = 0; i < 256; i++) {
-        for (int n = 1; n < 8; n++) {
-            crc = crc_tables[n - 1][i];
-            crc_tables[n][i] = (crc >> 8) ^ crc_tables[0][crc & 0xff];
-        }
-    }
-
-    atomic_store_explicit(&crc_tables_ready, 1, memory_order_release);
-}
-
-
-static uint32_t
-crc32_update(uint32_t crc, const unsigned char *p, size_t length)
-{
-    uint32_t word[2];
-
-    if (!atomic_load_explicit(&crc_tables_ready, memory_order_acquire)) {
-        crc32_fill();
-    }
-
-    for ( /* void */ ; length >= 8; p += 8, length -= 8) {
-        memcpy(word, p, sizeof(word));
-        word[0] ^= crc;
-        crc = crc_tables[7][word[0] & 0xff] ^ crc_tables[6][word[0] >> 8 & 0xff]
-              ^ crc_tables[5][word[0] >> 16 & 0xff] ^ crc_tables[4][word[0] >> 24]
-              ^ crc_tables[3][word[1] & 0xff] ^ crc_tables[2][word[1] >> 8 & 0xff]
-              ^ crc_tables[1][word[1] >> 16 & 0xff] ^ crc_tables[0][word[1] >> 24];
-    }
-
-    for ( /* void */ ; length > 0; p++, length--) {
-        crc = (crc >> 8) ^ crc_tables[0][(crc ^ *p) & 0xff];
-    }
-
-    return crc;
+    return ~atoll_crc32_update(crc, p, (size_t) (base + length - p));
 }

@@ -33,12 +33,12 @@ public final class Step {
         }
     }
 
-    /** SipHash-2-4 with 128 bits of output (Aumasson, Bernstein 2012). */
+    /** SipHash-2-4 (Aumasson, Bernstein 2012), as little-endian bytes. */
     private static byte[] sipHash(byte[] secret, byte[] message) {
         ByteBuffer key = ByteBuffer.wrap(secret).order(ByteOrder.LITTLE_ENDIAN);
         long k0 = key.getLong(0);
         long k1 = key.getLong(8);
-        long[] v = {k0 ^ 0x736f6d6570736575L, k1 ^ 0x646f72616e646f6dL ^ 0xee, k0 ^ 0x6c7967656e657261L, k1 ^ 0x7465646279746573L};
+        long[] v = {k0 ^ 0x736f6d6570736575L, k1 ^ 0x646f72616e646f6dL, k0 ^ 0x6c7967656e657261L, k1 ^ 0x7465646279746573L};
         ByteBuffer words = ByteBuffer.wrap(Arrays.copyOf(message, (message.length / 8 + 1) * 8)).order(ByteOrder.LITTLE_ENDIAN);
         words.put(words.capacity() - 1, (byte) message.length);
         while (words.hasRemaining()) {
@@ -47,14 +47,9 @@ public final class Step {
             rounds(v, ROUNDS);
             v[0] ^= word;
         }
-        ByteBuffer code = ByteBuffer.allocate(16).order(ByteOrder.LITTLE_ENDIAN);
-        v[2] ^= 0xee;
+        v[2] ^= 0xff;
         rounds(v, LAST_ROUNDS);
-        code.putLong(v[0] ^ v[1] ^ v[2] ^ v[3]);
-        v[1] ^= 0xdd;
-        rounds(v, LAST_ROUNDS);
-        code.putLong(v[0] ^ v[1] ^ v[2] ^ v[3]);
-        return code.array();
+        return ByteBuffer.allocate(Long.BYTES).order(ByteOrder.LITTLE_ENDIAN).putLong(v[0] ^ v[1] ^ v[2] ^ v[3]).array();
     }
 
     private static void rounds(long[] v, int count) {

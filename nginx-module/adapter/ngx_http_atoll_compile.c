@@ -14,8 +14,8 @@ ngx_http_atoll_open_region(ngx_conf_t *cf, ngx_http_atoll_main_conf_t *amcf)
 {
     size_t                           names;
     uint32_t                         n, peers;
-    uint64_t                         points, weight, previous, limit, in_zone, *sum;
-    ngx_uint_t                       i, maglev;
+    uint64_t                         points, weight, previous, limit, in_zone;
+    ngx_uint_t                       i, maglev, tables;
     ngx_http_atoll_srv_conf_t      **ascfp;
     const atoll_writer_upstream_t   *wu;
 
@@ -33,11 +33,20 @@ ngx_http_atoll_open_region(ngx_conf_t *cf, ngx_http_atoll_main_conf_t *amcf)
         names += ascfp[i]->upstream->host.len;
         maglev = ascfp[i]->settings.method == ATOLL_METHOD_MAGLEV;
         limit = maglev ? INT32_MAX : in_zone;
+        tables = maglev ? ATOLL_RING_COUNT_ : 0;
 
         for (n = 0; n < wu->peer_count; n++) {
             names += wu->peers[n].server_length;
-            sum = (wu->peers[n].flags & ATOLL_FORMER_RINGS) ? &previous : &weight;
-            *sum += ngx_min((uint64_t) wu->peers[n].weight, limit + 1);
+
+            if (!(wu->peers[n].flags & ATOLL_FORMER_RINGS)) {
+                weight += ngx_min((uint64_t) wu->peers[n].weight, limit + 1);
+
+            } else if (wu->peers[n].flags & ATOLL_PEER_FLAG_MAGLEV) {
+                tables = ATOLL_RING_COUNT_;
+
+            } else {
+                previous += wu->peers[n].weight;
+            }
         }
 
         if (weight > limit && maglev) {
@@ -57,7 +66,7 @@ ngx_http_atoll_open_region(ngx_conf_t *cf, ngx_http_atoll_main_conf_t *amcf)
         }
 
         peers += wu->peer_count;
-        points += maglev ? ATOLL_RING_COUNT_ * (uint64_t) ATOLL_MAGLEV_ENTRIES : (weight + previous) * ATOLL_POINTS_PER_WEIGHT;
+        points += tables * (uint64_t) ATOLL_MAGLEV_ENTRIES + (maglev ? previous : weight + previous) * ATOLL_POINTS_PER_WEIGHT;
     }
 
     if (atoll_compile_region_open(&amcf->region, amcf->upstreams.nelts, peers, names, points) != 0) {

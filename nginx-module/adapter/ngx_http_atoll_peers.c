@@ -159,7 +159,7 @@ ngx_http_atoll_fill_former(ngx_http_atoll_main_conf_t *amcf, atoll_writer_upstre
     weight = 0;
 
     for (n = 0; n < members->count; n++) {
-        weight += members->members[n].peer.weight;
+        weight += members->members[n].peer.flags & ATOLL_PEER_FLAG_MAGLEV ? 0 : members->members[n].peer.weight;
     }
 
     if (members->count == 0 || weight > ngx_http_atoll_weight_limit(amcf)) {
@@ -205,12 +205,8 @@ ngx_http_atoll_fill_previous(ngx_conf_t *cf, ngx_http_atoll_main_conf_t *amcf, n
             continue;
         }
 
-        wanted[members.count++].peer = wp[n];
-    }
-
-    if (known && amcf->known.records[known - amcf->known.upstreams].method != ascf->settings.method) {
-        /* the ring before had its points by other rules */
-        known = NULL;
+        wanted[members.count].peer = wp[n];
+        wanted[members.count++].peer.flags |= ascf->settings.method == ATOLL_METHOD_MAGLEV ? ATOLL_PEER_FLAG_MAGLEV : 0;
     }
 
     previous = atoll_previous_after(known, &members, ngx_current_msec, ascf->settings.handover_ms);

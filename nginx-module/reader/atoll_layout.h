@@ -12,7 +12,7 @@ _Static_assert(sizeof(_Atomic uint64_t) == 8 && sizeof(_Atomic uint32_t) == 4, "
 
 #define ATOLL_LAYOUT_VERSION UINT32_C(0x00010000)
 #define ATOLL_LAYOUT_VERSION_TEXT "1.0.0"
-#define ATOLL_LAYOUT_FINGERPRINT UINT32_C(0x81abb88f)
+#define ATOLL_LAYOUT_FINGERPRINT UINT32_C(0xcad8f635)
 #define ATOLL_MAGIC UINT64_C(0x314c4c4f5441000a) /* first word of a zone file */
 #define ATOLL_READY UINT64_C(0x59444145525a544c) /* the ready word of a zone that is whole */
 #define ATOLL_REQUEST_MAGIC UINT64_C(0x51524c4c4f54410a) /* first word of a compile request */
@@ -76,7 +76,7 @@ enum {
     ATOLL_PROBE_KIND_COUNT_ = 3
 };
 
-/* Bits of peer_identity.flags and compile_peer.flags; a table_peer has DOWN, and BACKUP, PREVIOUS or EARLIER by its ring, only. */
+/* Bits of peer_identity.flags and compile_peer.flags; a table_peer has DOWN, and BACKUP, PREVIOUS or EARLIER, and MAGLEV by its ring, only. */
 enum {
     ATOLL_PEER_FLAG_DOWN = 1, /* `down` in nginx.conf */
     ATOLL_PEER_FLAG_BACKUP = 2, /* `backup` in nginx.conf, or of a server added at run time */
@@ -85,7 +85,8 @@ enum {
     ATOLL_PEER_FLAG_WEIGHTED = 16, /* its weight was set at run time */
     ATOLL_PEER_FLAG_PREVIOUS = 32, /* of the previous ring; the same server may be a present one too. Not in peer_identity.flags */
     ATOLL_PEER_FLAG_EARLIER = 64, /* of the earlier ring, in the same way */
-    ATOLL_PEER_FLAG_COUNT_ = 7
+    ATOLL_PEER_FLAG_MAGLEV = 128, /* the points of its ring are those of maglev. In a compile_peer of the previous and the earlier ring only. Not in peer_identity.flags */
+    ATOLL_PEER_FLAG_COUNT_ = 8
 };
 
 /* What a purge speaks of: part of the hash of its text. */

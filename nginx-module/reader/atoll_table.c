@@ -288,10 +288,14 @@ peers_validate(const atoll_table_t *table, unsigned r, uint64_t slot_count)
     static const uint32_t             ring_flags[ATOLL_RING_COUNT_] = {
         0, ATOLL_PEER_FLAG_BACKUP, ATOLL_PEER_FLAG_PREVIOUS, ATOLL_PEER_FLAG_EARLIER
     };
-    uint32_t                          tries = 0, weight, flags;
+    uint32_t                          tries = 0, weight, flags, ring_flag = ring_flags[r];
     uint64_t                          total_weight = 0;
     const atoll_ring_t               *ring = &table->ring[r];
     const atoll_table_peer_record_t  *peer;
+
+    if (ring->peer_count != 0) {
+        ring_flag |= atoll_read32(&table->peers[ring->first_peer].flags) & ATOLL_PEER_FLAG_MAGLEV;
+    }
 
     for (uint32_t i = ring->first_peer; i < ring->first_peer + ring->peer_count; i++) {
         peer = &table->peers[i];
@@ -299,7 +303,8 @@ peers_validate(const atoll_table_t *table, unsigned r, uint64_t slot_count)
         flags = atoll_read32(&peer->flags);
 
         if (weight == 0 || atoll_read32(&peer->slot) >= slot_count
-            || (flags & (ATOLL_PEER_FLAG_BACKUP | ATOLL_PEER_FLAG_PREVIOUS | ATOLL_PEER_FLAG_EARLIER)) != ring_flags[r])
+            || (flags & (ATOLL_PEER_FLAG_BACKUP | ATOLL_PEER_FLAG_PREVIOUS | ATOLL_PEER_FLAG_EARLIER | ATOLL_PEER_FLAG_MAGLEV))
+               != ring_flag)
         {
             return 0;
         }

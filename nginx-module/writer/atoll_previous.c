@@ -9,6 +9,9 @@
 #include "atoll_zone_file.h"
 #include "atoll_zone_plan.h"
 
+/* What tells, beside name and weight, who gets which key. */
+#define PLACING_FLAGS  (ATOLL_PEER_FLAG_DOWN | ATOLL_PEER_FLAG_MAGLEV)
+
 static int
 compare_sources(const void *a, const void *b)
 {
@@ -34,7 +37,7 @@ take_member(atoll_member_t *member, const atoll_table_peer_record_t *record, uin
         .sockaddr = identity->sockaddr, .socklen = identity->sockaddr_length,
         .address = (const char *) identity->address, .address_length = identity->address_length,
         .server = (const char *) identity->server, .server_length = identity->server_length,
-        .weight = atoll_read32(&record->weight), .flags = atoll_read32(&record->flags) & ATOLL_PEER_FLAG_DOWN,
+        .weight = atoll_read32(&record->weight), .flags = atoll_read32(&record->flags) & PLACING_FLAGS,
         .max_conns = atoll_read32(&record->max_conns), .max_fails = atoll_read32(&record->max_fails),
         .fail_timeout_ms = atoll_read32(&record->fail_timeout_ms)
     };
@@ -182,7 +185,7 @@ compare_members(const void *a, const void *b)
     order = order != 0 ? order : memcmp(x->server, y->server, x->server_length);
     order = order != 0 ? order : (x->weight > y->weight) - (x->weight < y->weight);
 
-    return order != 0 ? order : (int) (x->flags & ATOLL_PEER_FLAG_DOWN) - (int) (y->flags & ATOLL_PEER_FLAG_DOWN);
+    return order != 0 ? order : (int) (x->flags & PLACING_FLAGS) - (int) (y->flags & PLACING_FLAGS);
 }
 
 /* Pointers to the members in order, each kind once; *count of them. NULL without memory. */

@@ -14,7 +14,7 @@
 
 /* A peer of a ring, as it goes into a compile request and to the writer. */
 typedef struct {
-    atoll_writer_peer_t  peer;         /* flags: ATOLL_PEER_FLAG_DOWN or none; conf_weight 0 */
+    atoll_writer_peer_t  peer;         /* flags: ATOLL_PEER_FLAG_DOWN, _MAGLEV or none; conf_weight 0 */
     uint32_t             source;       /* its place in the list it was compiled from */
 } atoll_member_t;
 
@@ -65,7 +65,7 @@ const atoll_known_upstream_t *atoll_known_find(const atoll_known_t *known, const
  *   change                                      known.primary; earlier: of known.previous while it is open, the earlier ring, else
  *                                               the previous one; for handover_ms from now
  *
- * A change is another set of (server, weight, DOWN): what moves keys. Known.previous is open while now_ms < until_ms. No earlier
+ * A change is another set of (server, weight, DOWN, MAGLEV): what moves keys. Known.previous is open while now_ms < until_ms. No earlier
  * ring is one whose members are just those wanted, since what they had they still have, or those of known.primary. until_ms is
  * at most now_ms + handover_ms.
  */

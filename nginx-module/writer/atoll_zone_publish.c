@@ -155,7 +155,7 @@ publish_peer(atoll_plan_t *plan, const atoll_snapshot_t *snapshot, const atoll_p
         atoll_set(target->states[planned->slot].changed_ms, now_ms);
     }
 
-    identity->flags = peer->flags & ~ATOLL_FORMER_RINGS;
+    identity->flags = peer->flags & ~(ATOLL_FORMER_RINGS | ATOLL_PEER_FLAG_MAGLEV);
     identity->weight = peer->weight;
     identity->conf_weight = peer->conf_weight;
     identity->max_conns = peer->max_conns;

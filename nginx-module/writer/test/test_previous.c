@@ -18,7 +18,7 @@ typedef struct {
     atoll_members_t list;
 } members_t;
 
-/* "a,b*2,!c", "-" for none. */
+/* "a,b*2,!c,%d", "-" for none. */
 static void
 parse_members(members_t *into, const char *text)
 {
@@ -35,8 +35,8 @@ parse_members(members_t *into, const char *text)
         char                 *star = strchr(word, '*');
 
         need(into->list.count <= 8);
-        peer->flags = *word == '!' ? ATOLL_PEER_FLAG_DOWN : 0;
-        peer->server = word += *word == '!';
+        peer->flags = *word == '!' ? ATOLL_PEER_FLAG_DOWN : *word == '%' ? ATOLL_PEER_FLAG_MAGLEV : 0;
+        peer->server = word += peer->flags != 0;
         peer->server_length = (uint32_t) (star == NULL ? strlen(word) : (size_t) (star - word));
         peer->weight = star == NULL ? 1 : (uint32_t) atoi(star + 1);
     }

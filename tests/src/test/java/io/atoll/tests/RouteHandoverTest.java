@@ -245,6 +245,23 @@ class RouteHandoverTest {
         assertTrue(anew <= OBJECTS / 1000, anew + " fetched anew");
     }
 
+    @Test
+    void shouldFetchNothingAnewWhenTheMethodChanges(Scene scene) throws IOException {
+        Stage stage = Stage.open(scene, 3, "10m timeout=2s");
+        stage.start(1, 2, 3);
+        stage.fetch("/r/", 1, 2, 3);
+        stage.mesh().edges().forEach(edge -> edge.method("maglev"));
+        stage.reload(List.of(1, 2, 3), 1, 2, 3);
+        int maglev = stage.fetch("/r/", 1, 2, 3);
+        assertEquals(OBJECTS, stage.fetch("/r/between/", 1, 2, 3));
+        stage.mesh().edges().forEach(edge -> edge.method("ketama"));
+        stage.reload(List.of(1, 2, 3), 1, 2, 3);
+        int ketama = stage.fetch("/r/", 1, 2, 3) + stage.fetch("/r/between/", 1, 2, 3);
+        Scene.print("of %d objects %d fetched anew when ketama became maglev, of %d %d when it became ketama again; %d fills",
+                OBJECTS, maglev, 2 * OBJECTS, ketama, stage.fills());
+        assertTrue(maglev + ketama <= OBJECTS / 1000, maglev + " + " + ketama);
+    }
+
     private static int[] numbers(List<Integer> nodes) {
         return nodes.stream().mapToInt(Integer::intValue).toArray();
     }

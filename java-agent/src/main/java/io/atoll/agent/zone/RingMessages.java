@@ -13,6 +13,7 @@ import io.atoll.agent.store.ServerAddress;
 import io.atoll.core.table.Handover;
 import io.atoll.core.zone.FormerRings;
 import io.atoll.core.zone.MemberChange.Address;
+import io.atoll.core.zone.ZoneLayout.PeerFlag;
 
 /** What agents tell each other of rings, as JSON: {@code GET /v1/mesh/rings}. */
 public final class RingMessages {
@@ -39,7 +40,8 @@ public final class RingMessages {
 
     private static void write(ArrayNode list, List<FormerRings.Server> ring) {
         ring.forEach(server -> list.addObject().put("server", server.name()).put("address", server.address().text())
-                .put("weight", server.weight()).put("down", server.down()));
+                .put("weight", server.weight()).put("down", (server.flags() & PeerFlag.DOWN) != 0)
+                .put("maglev", (server.flags() & PeerFlag.MAGLEV) != 0));
     }
 
     /** @throws IllegalArgumentException for what is no such message */
@@ -71,7 +73,8 @@ public final class RingMessages {
             if (weight < 1 || weight > WEIGHT_LIMIT || !(address.socketAddress() instanceof InetSocketAddress)) {
                 throw new IllegalArgumentException("no server of another host: " + server);
             }
-            ring.add(new FormerRings.Server(name, address, weight, server.path("down").asBoolean()));
+            ring.add(new FormerRings.Server(name, address, weight, (server.path("down").asBoolean() ? PeerFlag.DOWN : 0)
+                    | (server.path("maglev").asBoolean() ? PeerFlag.MAGLEV : 0)));
         }
         return ring;
     }

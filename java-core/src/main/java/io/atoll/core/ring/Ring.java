@@ -141,6 +141,11 @@ public final class Ring {
             maglev = method == ZoneLayout.Method.MAGLEV;
         }
 
+        /** How the points are placed: one of {@code ZoneLayout.Method}. */
+        public int method() {
+            return maglev ? ZoneLayout.Method.MAGLEV : ZoneLayout.Method.KETAMA;
+        }
+
         /**
          * Adds a server, or another address of one, and returns its group. A server has the largest weight of its addresses.
          *

@@ -4,6 +4,7 @@ import io.atoll.core.zone.ZoneLayout;
 import io.atoll.core.zone.ZoneLayout.CompilePeerRecord;
 import io.atoll.core.zone.ZoneLayout.CompileRequestRecord;
 import io.atoll.core.zone.ZoneLayout.CompileUpstreamRecord;
+import io.atoll.core.zone.ZoneLayout.PeerFlag;
 import java.io.ByteArrayOutputStream;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -57,12 +58,15 @@ public record CompileRequest(List<Upstream> upstreams) {
         long points = 0;
         int peers = 0;
         for (Upstream upstream : upstreams) {
-            boolean maglev = upstream.method() == ZoneLayout.Method.MAGLEV;
-            points += maglev ? (long) Table.RINGS * ZoneLayout.MAGLEV_ENTRIES : 0;
+            boolean tables = false;
             for (Peer peer : upstream.peers()) {
+                boolean former = (peer.flags() & (PeerFlag.PREVIOUS | PeerFlag.EARLIER)) != 0;
+                boolean maglev = former ? (peer.flags() & PeerFlag.MAGLEV) != 0 : upstream.method() == ZoneLayout.Method.MAGLEV;
+                tables |= maglev;
                 points += maglev ? 0 : (long) Math.max(peer.weight(), 0) * ZoneLayout.POINTS_PER_WEIGHT;
                 peers++;
             }
+            points += tables ? (long) Table.RINGS * ZoneLayout.MAGLEV_ENTRIES : 0;
         }
         return region(TableCompiler.roomFor(upstreams.size(), peers, points));
     }

@@ -16,6 +16,9 @@ public final class Handover {
     /** Longest handover, milliseconds: 24 h. */
     public static final long LIMIT_MS = 86_400_000;
 
+    /** Flags that decide, beside name and weight, which keys a peer owns. */
+    public static final int PLACING_FLAGS = PeerFlag.DOWN | PeerFlag.MAGLEV;
+
     private Handover() {}
 
     /**
@@ -46,7 +49,7 @@ public final class Handover {
      *       earlier one, else its previous one; for the handover from now
      * </ul>
      *
-     * <p>A change is another set of (server, weight, {@code down}): what moves keys. Order, addresses and limits do not
+     * <p>A change is another set of (server, weight, {@code down}, {@code MAGLEV}): what moves keys. Order, addresses and limits do not
      * count. The oldest open ring stays over several changes, so that what was warm before the first is still found; but not
      * when it is just the ring that is wanted, since its members have what they had, or the one before.
      *
@@ -81,12 +84,12 @@ public final class Handover {
     }
 
     /** What decides which keys a peer owns. */
-    private record Kind(String server, int weight, boolean down) {}
+    private record Kind(String server, int weight, int flags) {}
 
     private static Set<Kind> kinds(List<CompileRequest.Peer> members) {
         Set<Kind> kinds = new HashSet<>();
         for (CompileRequest.Peer peer : members) {
-            kinds.add(new Kind(peer.server(), peer.weight(), (peer.flags() & PeerFlag.DOWN) != 0));
+            kinds.add(new Kind(peer.server(), peer.weight(), peer.flags() & PLACING_FLAGS));
         }
         return kinds;
     }

@@ -99,11 +99,12 @@ final class TableCheck {
         for (int ring = 0; ring < Table.RINGS; ring++) {
             int tries = 0;
             long weight = 0;
+            int ringFlag = ringFlags[ring] | (table.ringPeers[ring] == 0 ? 0 : table.flags(table.firstPeer[ring]) & PeerFlag.MAGLEV);
             for (int i = 0; i < table.ringGroups[ring]; i++) {
                 int g = table.firstGroup[ring] + i;
                 int first = table.groupFirstPeer(g);
                 for (int peer = first; peer < first + table.groupPeers(g); peer++) {
-                    checkPeer(peer, g, ringFlags[ring], slotCount);
+                    checkPeer(peer, g, ringFlag, slotCount);
                     tries += (table.flags(peer) & PeerFlag.DOWN) == 0 ? 1 : 0;
                     weight += table.weight(peer);
                 }

@@ -22,8 +22,9 @@ public final class TableCompiler {
     public static final int MAX_NAME = 4096;
 
     private static final int KNOWN_FLAGS = PeerFlag.DOWN | PeerFlag.BACKUP | PeerFlag.REMOVED | PeerFlag.ADDED
-            | PeerFlag.WEIGHTED | PeerFlag.PREVIOUS | PeerFlag.EARLIER;
-    private static final int RING_FLAGS = PeerFlag.BACKUP | PeerFlag.PREVIOUS | PeerFlag.EARLIER;
+            | PeerFlag.WEIGHTED | PeerFlag.PREVIOUS | PeerFlag.EARLIER | PeerFlag.MAGLEV;
+    private static final int FORMER_FLAGS = PeerFlag.PREVIOUS | PeerFlag.EARLIER;
+    private static final int RING_FLAGS = PeerFlag.BACKUP | FORMER_FLAGS;
 
     private final ByteBuffer region;
     private final int upstreamsOffset;
@@ -165,16 +166,13 @@ public final class TableCompiler {
                     + ", expected 0 (ketama) or 1 (maglev)");
         }
         Ring.Builder[] rings = new Ring.Builder[Table.RINGS];
-        for (int r = 0; r < rings.length; r++) {
-            rings[r] = new Ring.Builder(method);
-        }
         TablePlan plan = new TablePlan((int) count);
         int from = peersOffset + (int) first * CompilePeerRecord.SIZE;
         boolean honoured = leavesPrimary(from, (int) count);
         for (int i = 0; i < count; i++) {
             int peer = from + i * CompilePeerRecord.SIZE;
             if (!honoured || (region.getInt(peer + CompilePeerRecord.FLAGS) & PeerFlag.REMOVED) == 0) {
-                addPeer(plan, rings, upstream, i, peer);
+                addPeer(plan, rings, method, upstream, i, peer);
             }
         }
         if (plan.ringPeers(0) == 0) {
@@ -183,7 +181,7 @@ public final class TableCompiler {
         }
         Ring[] built = new Ring[rings.length];
         for (int r = 0; r < rings.length; r++) {
-            built[r] = rings[r].build();
+            built[r] = (rings[r] == null ? new Ring.Builder(method) : rings[r]).build();
         }
         plan.arrange(built);
         return plan;
@@ -200,7 +198,7 @@ public final class TableCompiler {
         return false;
     }
 
-    private void addPeer(TablePlan plan, Ring.Builder[] rings, String upstream, int source, int record) {
+    private void addPeer(TablePlan plan, Ring.Builder[] rings, int ofPresent, String upstream, int source, int record) {
         byte[] server = name(record + CompilePeerRecord.NAME_OFFSET, record + CompilePeerRecord.NAME_LENGTH);
         if (server == null) {
             throw badName("upstream \"" + upstream + "\", peer " + source, record + CompilePeerRecord.NAME_OFFSET,
@@ -208,22 +206,33 @@ public final class TableCompiler {
         }
         int weight = region.getInt(record + CompilePeerRecord.WEIGHT);
         int flags = region.getInt(record + CompilePeerRecord.FLAGS);
-        if (weight < 1 || (flags & ~KNOWN_FLAGS) != 0 || Integer.bitCount(flags & RING_FLAGS) > 1) {
+        boolean former = (flags & FORMER_FLAGS) != 0;
+        if (weight < 1 || (flags & ~KNOWN_FLAGS) != 0 || Integer.bitCount(flags & RING_FLAGS) > 1
+                || !former && (flags & PeerFlag.MAGLEV) != 0) {
             throw new CompileException("upstream \"" + upstream + "\", server \"" + text(server) + "\": weight "
                     + Integer.toUnsignedString(weight) + " and flags 0x" + Integer.toHexString(flags)
                     + ", expected a weight from 1 to " + Integer.MAX_VALUE + " and flags within 0x"
-                    + Integer.toHexString(KNOWN_FLAGS) + ", not both BACKUP and PREVIOUS, nor either with EARLIER");
+                    + Integer.toHexString(KNOWN_FLAGS) + ", not both BACKUP and PREVIOUS, nor either with EARLIER, nor MAGLEV without PREVIOUS or EARLIER");
         }
         int ring = (flags & PeerFlag.BACKUP) != 0 ? ZoneLayout.Ring.BACKUPS
                 : (flags & PeerFlag.PREVIOUS) != 0 ? ZoneLayout.Ring.PREVIOUS
                 : (flags & PeerFlag.EARLIER) != 0 ? ZoneLayout.Ring.EARLIER : ZoneLayout.Ring.PRIMARY;
+        int method = !former ? ofPresent
+                : (flags & PeerFlag.MAGLEV) != 0 ? ZoneLayout.Method.MAGLEV : ZoneLayout.Method.KETAMA;
+        if (rings[ring] == null) {
+            rings[ring] = new Ring.Builder(method);
+        } else if (rings[ring].method() != method) {
+            throw new CompileException("upstream \"" + upstream + "\", server \"" + text(server)
+                    + "\": flags 0x" + Integer.toHexString(flags) + ", expected MAGLEV on all peers of a ring or on none");
+        }
         int group;
         try {
             group = rings[ring].add(server, weight);
         } catch (IllegalArgumentException e) {
             throw new CompileException("upstream \"" + upstream + "\": " + e.getMessage());
         }
-        plan.add(source, ring, group, weight, flags & (PeerFlag.DOWN | RING_FLAGS),
+        plan.add(source, ring, group, weight, flags & (PeerFlag.DOWN | RING_FLAGS)
+                        | (method == ZoneLayout.Method.MAGLEV ? PeerFlag.MAGLEV : 0),
                 region.getInt(record + CompilePeerRecord.MAX_CONNS),
                 region.getInt(record + CompilePeerRecord.MAX_FAILS),
                 region.getInt(record + CompilePeerRecord.FAIL_TIMEOUT_MS));

@@ -2,7 +2,6 @@ package io.atoll.core.zone;
 
 import io.atoll.core.table.CompileRequest;
 import io.atoll.core.table.Handover;
-import io.atoll.core.zone.ZoneLayout.PeerFlag;
 import java.util.List;
 
 /**
@@ -15,10 +14,14 @@ import java.util.List;
  * @param remainingMs for how long these count, 0 to {@link Handover#LIMIT_MS}
  */
 public record FormerRings(List<Server> primary, List<Server> previous, List<Server> earlier, long remainingMs) {
-    /** One address of a server of a ring. */
-    public record Server(String name, MemberChange.Address address, int weight, boolean down) {
+    /**
+     * One address of a server of a ring.
+     *
+     * @param flags {@code PeerFlag.DOWN}, and {@code MAGLEV} for all of a ring of that method
+     */
+    public record Server(String name, MemberChange.Address address, int weight, int flags) {
         CompileRequest.Peer peer() {
-            return new CompileRequest.Peer(name, weight).withFlags(down ? PeerFlag.DOWN : 0);
+            return new CompileRequest.Peer(name, weight).withFlags(flags);
         }
 
         Member member() {

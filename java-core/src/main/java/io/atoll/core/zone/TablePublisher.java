@@ -102,7 +102,7 @@ public final class TablePublisher {
         List<Placed> older = inForce.ring(upstream, active, ZoneLayout.Ring.PREVIOUS);
         List<Placed> oldest = inForce.ring(upstream, active, ZoneLayout.Ring.EARLIER);
         List<CompileRequest.Peer> primary = Membership.inTable(wanted).stream().filter(member -> !member.isBackup())
-                .map(TablePublisher::peer).toList();
+                .map(member -> peer(member).withFlags(member.flags() & PeerFlag.DOWN | methodFlag(upstream))).toList();
         Handover.Previous previous = Handover.after(Placed.peers(before), new Handover.Previous(Placed.peers(older),
                 Placed.peers(oldest), active.handoverUntilMs()), primary, nowMs, inForce.handoverMs(upstream));
         List<Placed> kept = previous.members().equals(Placed.peers(before)) ? before : older;
@@ -140,15 +140,22 @@ public final class TablePublisher {
             return Optional.empty();
         }
         List<Placed> behind = new ArrayList<>();
-        if (upstream.method() != ZoneLayout.Method.MAGLEV) {
-            room.checkWeight(upstream, told.ring(previous.members()).stream().mapToLong(server -> server.peer().weight()).sum());
-            room.checkWeight(upstream, told.ring(previous.earlier()).stream().mapToLong(server -> server.peer().weight()).sum());
-        }
+        room.checkWeight(upstream, ketamaWeight(previous.members()));
+        room.checkWeight(upstream, ketamaWeight(previous.earlier()));
         told.ring(previous.members()).forEach(server -> behind.add(stranger(server).in(PeerFlag.PREVIOUS)));
         if (!previous.earlier().isEmpty()) {
             told.ring(previous.earlier()).forEach(server -> behind.add(stranger(server).in(PeerFlag.EARLIER)));
         }
         return Optional.of(plan(upstream, members(upstream), active, behind, previous.untilMs()));
+    }
+
+    /** What the peers of a ring of this method have in their flags. */
+    private static int methodFlag(Upstream upstream) {
+        return upstream.method() == ZoneLayout.Method.MAGLEV ? PeerFlag.MAGLEV : 0;
+    }
+
+    private static long ketamaWeight(List<CompileRequest.Peer> ring) {
+        return ring.stream().filter(peer -> (peer.flags() & PeerFlag.MAGLEV) == 0).mapToLong(CompileRequest.Peer::weight).sum();
     }
 
     private static Placed stranger(FormerRings.Server server) {

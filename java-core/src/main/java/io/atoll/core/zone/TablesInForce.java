@@ -95,7 +95,7 @@ final class TablesInForce {
         List<Placed> placed = new ArrayList<>();
         for (int i : order) {
             placed.add(new Placed(new CompileRequest.Peer(member(upstream, table.slot(i)).server(), table.weight(i), table.maxConns(i),
-                    table.maxFails(i), table.failTimeoutMs(i), table.flags(i) & PeerFlag.DOWN), table.slot(i)));
+                    table.maxFails(i), table.failTimeoutMs(i), table.flags(i) & Handover.PLACING_FLAGS), table.slot(i)));
         }
         return placed;
     }
@@ -114,7 +114,7 @@ final class TablesInForce {
         return ring(upstream, table, ring).stream().map(placed -> {
             Member member = member(upstream, placed.slot());
             return new FormerRings.Server(member.server(), new MemberChange.Address(member.address(), member.socketAddress()),
-                    placed.peer().weight(), (placed.peer().flags() & PeerFlag.DOWN) != 0);
+                    placed.peer().weight(), placed.peer().flags());
         }).toList();
     }
 

@@ -7,7 +7,7 @@ public final class ZoneLayout {
 
     public static final int VERSION = 0x00010000;
     /** Of the layout, texts aside. */
-    public static final int FINGERPRINT = 0x81abb88f;
+    public static final int FINGERPRINT = 0xcad8f635;
     /** first word of a zone file. */
     public static final long MAGIC = 0x314c4c4f5441000aL;
     /** the ready word of a zone that is whole. */
@@ -113,7 +113,7 @@ public final class ZoneLayout {
         public static final int HTTP = 2;
     }
 
-    /** Bits of peer_identity.flags and compile_peer.flags; a table_peer has DOWN, and BACKUP, PREVIOUS or EARLIER by its ring, only. */
+    /** Bits of peer_identity.flags and compile_peer.flags; a table_peer has DOWN, and BACKUP, PREVIOUS or EARLIER, and MAGLEV by its ring, only. */
     public static final class PeerFlag {
         private PeerFlag() {}
 
@@ -131,6 +131,8 @@ public final class ZoneLayout {
         public static final int PREVIOUS = 32;
         /** of the earlier ring, in the same way. */
         public static final int EARLIER = 64;
+        /** the points of its ring are those of maglev. In a compile_peer of the previous and the earlier ring only. Not in peer_identity.flags. */
+        public static final int MAGLEV = 128;
     }
 
     /** What a purge speaks of: part of the hash of its text. */

@@ -16,14 +16,14 @@ import org.junit.jupiter.api.Test;
 
 /** Which ring stays: the cases of tests/cases/handover.txt, which nginx-module/writer/test/test_previous.c reads too. */
 class HandoverTest {
-    /** "a a*2 !b": servers, with their weight after a star, "!" before one that is down; "-" for none. */
+    /** "a a*2 !b %c": servers, with their weight after a star, "!" before one that is down, "%" of maglev; "-" for none. */
     private static List<Peer> members(String text) {
         List<Peer> members = new ArrayList<>();
         for (String word : text.equals("-") ? new String[0] : text.split(",")) {
-            boolean down = word.startsWith("!");
-            String[] parts = word.substring(down ? 1 : 0).split("\\*");
+            int flags = word.startsWith("!") ? PeerFlag.DOWN : word.startsWith("%") ? PeerFlag.MAGLEV : 0;
+            String[] parts = word.substring(flags != 0 ? 1 : 0).split("\\*");
             Peer peer = new Peer(parts[0], parts.length == 2 ? Integer.parseInt(parts[1]) : 1);
-            members.add(down ? peer.withFlags(PeerFlag.DOWN) : peer);
+            members.add(peer.withFlags(flags));
         }
         return members;
     }

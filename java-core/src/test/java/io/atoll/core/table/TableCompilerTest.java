@@ -211,13 +211,41 @@ class TableCompilerTest {
             for (int peer = 0; peer < table.peerCount(); peer++) {
                 assertEquals(rings.source(peer), table.source(peer));
                 assertEquals(rings.group(peer), table.group(peer));
-                assertEquals(rings.flags(peer), table.flags(peer));
+                assertEquals(rings.flags(peer) | PeerFlag.MAGLEV, table.flags(peer));
             }
             for (int ring = PRIMARY; ring <= BACKUPS; ring++) {
                 int points = table.pointCount(ring);
                 assertTrue(points <= ZoneLayout.MAGLEV_ENTRIES && points >= table.ringGroups(ring), points + " points");
                 assertTrue(points == 0 || table.pointHash(ring, points - 1) == -1, "the last entry ends with the hashes");
             }
+        }
+    }
+
+    @Test
+    void shouldCompileARingBeforeByItsOwnMethod() {
+        List<Peer> servers = List.of(new Peer("a", 2), new Peer("b"), new Peer("c"));
+        Table ketama = Table.open(RandomUpstreams.table(new Upstream("pool", servers)));
+        Table maglev = Table.open(RandomUpstreams.table(new Upstream("pool", servers, ZoneLayout.Method.MAGLEV)));
+        for (int method : new int[] {ZoneLayout.Method.KETAMA, ZoneLayout.Method.MAGLEV}) {
+            List<Peer> peers = new ArrayList<>(servers);
+            servers.forEach(server -> peers.add(server.withFlags(PeerFlag.PREVIOUS | PeerFlag.MAGLEV)));
+            servers.forEach(server -> peers.add(server.withFlags(PeerFlag.EARLIER)));
+            Table table = Table.open(RandomUpstreams.table(new Upstream("pool", peers, method)));
+            assertSamePoints(method == ZoneLayout.Method.MAGLEV ? maglev : ketama, table, PRIMARY);
+            assertSamePoints(maglev, table, PREVIOUS);
+            assertSamePoints(ketama, table, ZoneLayout.Ring.EARLIER);
+            assertEquals(PeerFlag.PREVIOUS | PeerFlag.MAGLEV, table.flags(table.firstPeer(PREVIOUS)));
+            assertEquals(PeerFlag.EARLIER, table.flags(table.firstPeer(ZoneLayout.Ring.EARLIER)));
+        }
+        assertTrue(failure(region(new Peer("a"), new Peer("b").withFlags(PeerFlag.PREVIOUS), new Peer("c")
+                .withFlags(PeerFlag.PREVIOUS | PeerFlag.MAGLEV))).contains("\"c\": flags 0xa0, expected MAGLEV on all peers of a ring or on none"));
+    }
+
+    private static void assertSamePoints(Table alone, Table table, int ring) {
+        assertEquals(alone.pointCount(PRIMARY), table.pointCount(ring));
+        for (int i = 0; i < table.pointCount(ring); i++) {
+            assertEquals(alone.pointHash(PRIMARY, i), table.pointHash(ring, i));
+            assertEquals(alone.pointGroup(PRIMARY, i) + table.firstGroup(ring), table.pointGroup(ring, i));
         }
     }
 
@@ -285,7 +313,7 @@ class TableCompilerTest {
         assertTrue(failure(region(new Peer("a").withFlags(PeerFlag.BACKUP))).contains("\"pool\": no server without \"backup\""));
         assertTrue(failure(region(new Peer("a").withFlags(128))).contains("flags 0x80"));
         assertTrue(failure(region(new Peer("a"), new Peer("b").withFlags(PeerFlag.BACKUP | PeerFlag.PREVIOUS)))
-                .contains("flags 0x22, expected a weight from 1 to 2147483647 and flags within 0x7f, not both"));
+                .contains("flags 0x22, expected a weight from 1 to 2147483647 and flags within 0xff, not both"));
         assertTrue(failure(region(new Peer("a"), new Peer("b").withFlags(PeerFlag.EARLIER | PeerFlag.PREVIOUS))).contains("flags 0x60"));
         assertTrue(failure(region(new Peer("a").withFlags(PeerFlag.PREVIOUS))).contains("no server without \"backup\""));
         ByteBuffer huge = region(new Peer("a"), new Peer("huge"));

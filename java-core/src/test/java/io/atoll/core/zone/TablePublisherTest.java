@@ -22,6 +22,7 @@ import java.util.Map;
 import java.util.Random;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 
@@ -295,6 +296,39 @@ class TablePublisherTest {
     }
 
     @Test
+    void shouldKeepTheRingsBeforeByTheMethodThatTheyWereMadeBy() {
+        image = new ZoneImage(2, 12, 3_000_000);
+        declare(new Peer("a:80"), new Peer("b:80"));
+        image.bytes().putInt(image.upstream(0) + UpstreamRecord.HANDOVER_MS, 10_000);
+        Map<Integer, String> ketama = owners();
+        image.bytes().putInt(image.upstream(0) + UpstreamRecord.METHOD, ZoneLayout.Method.MAGLEV);
+        publishAt(NOW);
+        Map<Integer, String> maglev = owners();
+        assertTrue(maglev.size() > 10_000, maglev.size() + " points");
+        assertEquals(ketama, previousOwners(), "another method is a change");
+
+        change(added("c:80", 1));
+        publishAt(NOW + 1000);
+        assertEquals(maglev, previousOwners());
+        assertEquals(ketama, owners(ZoneLayout.Ring.EARLIER));
+        FormerRings told = new TablePublisher(zone).rings(zone.upstreams().get(0), NOW + 1000);
+        assertEquals(Set.of(PeerFlag.MAGLEV), flags(told.primary()));
+        assertEquals(Set.of(PeerFlag.MAGLEV), flags(told.previous()));
+        assertEquals(Set.of(0), flags(told.earlier()));
+
+        image.bytes().putLong(ZoneLayout.HeaderRecord.STARTED_MS, NOW);
+        TablePublisher publisher = new TablePublisher(zone);
+        FormerRings other = new FormerRings(told.earlier(), told.previous(), List.of(), 5000);
+        publisher.publish(publisher.planAfter(zone.upstreams().get(0), other, NOW + 2000).orElseThrow(), NOW + 2000);
+        assertEquals(ketama, previousOwners(), "as another node tells of it");
+        assertEquals(maglev, owners(ZoneLayout.Ring.EARLIER));
+    }
+
+    private static Set<Integer> flags(List<FormerRings.Server> ring) {
+        return ring.stream().map(FormerRings.Server::flags).collect(Collectors.toSet());
+    }
+
+    @Test
     void shouldTakeOverTheRingsThatAnotherNodeTellsOf() {
         declare(new Peer("a:80"), new Peer("b:80"), new Peer("new:80"));
         image.bytes().putInt(image.upstream(0) + ZoneLayout.UpstreamRecord.HANDOVER_MS, 10_000);
@@ -309,7 +343,7 @@ class TablePublisherTest {
         assertEquals(List.of("a:80", "b:80", "new:80"), same.stream().map(FormerRings.Server::name).toList());
         assertTrue(publisher.planAfter(upstream, new FormerRings(same, List.of(), List.of(), 0), NOW).isEmpty(), "nothing new");
 
-        List<FormerRings.Server> heavy = List.of(same.get(0), new FormerRings.Server("gone:80", same.get(0).address(), 65_535, false));
+        List<FormerRings.Server> heavy = List.of(same.get(0), new FormerRings.Server("gone:80", same.get(0).address(), 65_535, 0));
         assertThrows(PublishException.class,
                 () -> publisher.planAfter(upstream, new FormerRings(heavy, List.of(), List.of(), 5000), NOW), "no room");
 
@@ -330,7 +364,7 @@ class TablePublisherTest {
     }
 
     private static FormerRings.Server server(String name) {
-        return new FormerRings.Server(name, added(name, 1).addresses().get(0), 1, false);
+        return new FormerRings.Server(name, added(name, 1).addresses().get(0), 1, 0);
     }
 
     private void publishAt(long nowMs) {

@@ -53,6 +53,7 @@ public final class RouteMesh {
         private String caching = "";
         private String server = "";
         private String key = "$uri";
+        private String method = "";
         private String retry = "error timeout http_502";
         private String generation = "";
         private String handover = "";
@@ -136,6 +137,12 @@ public final class RouteMesh {
             return this;
         }
 
+        /** `maglev`, `ketama`, or empty, in both its tiers. */
+        public Node method(String word) {
+            method = word;
+            return this;
+        }
+
         /** What it goes on to another peer for, as proxy_next_upstream has it. */
         public Node retry(String conditions) {
             retry = conditions;
@@ -197,8 +204,8 @@ public final class RouteMesh {
                                      '$upstream_cache_status|$request_method';
                     access_log logs/access.log route;
                     proxy_cache_path cache keys_zone=c:16m inactive=1h;
-                    upstream edges { atoll %s; %s %s keepalive 16; }
-                    upstream shields { atoll %s; %s %s keepalive 16; }
+                    upstream edges { atoll %s %s; %s %s keepalive 16; }
+                    upstream shields { atoll %s %s; %s %s keepalive 16; }
                     upstream origin { server %s; keepalive 16; }
                     upstream cdn { %s }
                     server {
@@ -228,8 +235,8 @@ public final class RouteMesh {
                         }
                     }
                     """.formatted(secret == null ? "" : "atoll_secret " + scene.file("secret") + ";", http,
-                    key, edgeTier == null ? servers(edges) : edgeTier, handover,
-                    key, shieldTier == null ? servers(shields) : shieldTier, handover,
+                    key, method, edgeTier == null ? servers(edges) : edgeTier, handover,
+                    key, method, shieldTier == null ? servers(shields) : shieldTier, handover,
                     originServer(), route, server(), server, address, step, retry, generation + key, caching));
         }
     }

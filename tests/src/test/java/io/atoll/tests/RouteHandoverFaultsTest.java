@@ -3,6 +3,7 @@ package io.atoll.tests;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.atoll.core.zone.ZoneLayout.Reason;
 import io.atoll.tests.harness.Await;
 import io.atoll.tests.harness.Http;
 import io.atoll.tests.harness.RouteMesh;
@@ -10,6 +11,7 @@ import io.atoll.tests.harness.RouteMesh.Node;
 import io.atoll.tests.harness.Scene;
 import io.atoll.tests.harness.SceneExtension;
 import io.atoll.tests.harness.ScriptedOrigin;
+import io.atoll.tests.harness.ZoneFile;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
@@ -98,7 +100,15 @@ class RouteHandoverFaultsTest {
         reload();
         long slowest = fetch(name.replaceAll("\\W", "-"));
         Scene.print("%s: asked %d times, slowest of %d requests %d ms", name, asked.get(), OBJECTS, slowest);
+        edges().forEach(edge -> assertEquals(List.of(false), passive(edge), name + " does not count for max_fails"));
         return asked.get();
+    }
+
+    /** Whether a passive reason stands against the one that left, which keeps its slot. */
+    private List<Boolean> passive(Node edge) {
+        return new ZoneFile(edge.nginx().zone()).peers().stream()
+                .filter(peer -> peer.upstream().equals("edges") && peer.address().equals(mesh.edge(0).server()))
+                .map(peer -> peer.stands(Reason.PASSIVE)).toList();
     }
 
     /** At the address of the one that left. */

@@ -5,7 +5,7 @@
 #include "../test/zone_fixture.h"
 #include "../atoll_handover.h"
 
-#define FUZZ_PEERS  7
+#define FUZZ_PEERS  9
 #define FUZZ_T      UINT64_C(5000000)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -17,7 +17,9 @@ static const fixture_peer_t  fuzz_peers[FUZZ_PEERS] = {
     {"c", "10.0.0.4:80", 1, 0, 2, 1000, ATOLL_PEER_FLAG_DOWN},
     {"d", "10.0.0.5:80", 1, 0, 1, 1000, ATOLL_PEER_FLAG_BACKUP},
     {"b", "10.0.0.2:80", 1, 0, 1, 1000, ATOLL_PEER_FLAG_PREVIOUS},
-    {"e", "10.0.0.6:80", 1, 0, 1, 1000, ATOLL_PEER_FLAG_PREVIOUS}
+    {"e", "10.0.0.6:80", 1, 0, 1, 1000, ATOLL_PEER_FLAG_PREVIOUS},
+    {"f", "10.0.0.7:80", 1, 0, 1, 1000, ATOLL_PEER_FLAG_EARLIER},
+    {"b", "10.0.0.3:80", 1, 0, 1, 1000, ATOLL_PEER_FLAG_EARLIER}
 };
 
 static void  *fuzz_memory;
@@ -50,7 +52,7 @@ fuzz_free(void)
     }
 }
 
-/* Upstream 0 with all peers and a hot key, upstream 1 with the first alone; two rows. */
+/* Upstream 0 with all peers, a hot key and a bound, purges, upstream 1 with the first alone; two rows. */
 static inline void
 fuzz_open(fixture_t *fixture)
 {
@@ -60,6 +62,7 @@ fuzz_open(fixture_t *fixture)
     table->handover_until_ms = 2 * FUZZ_T;
     fixture_upstream(fixture, 0, "pool")->slow_start_ms = 500;
     fixture->zone.upstreams[0].replicas = 3;
+    fixture->zone.upstreams[0].bound_percent = 125;
     fixture->zone.hot_sets[0].until_ms = FUZZ_T + 4000;
     fixture->zone.hot_sets[0].filter = UINT64_MAX;
     fixture->zone.hot_sets[0].entries[1] = UINT64_C(3) << 32 | 5 * UINT32_C(0x0aaaaaaa);
@@ -74,6 +77,7 @@ fuzz_open(fixture_t *fixture)
     fixture_name_slot(fixture, FUZZ_PEERS, 1, &fuzz_peers[0]);
     fixture_publish(fixture, 0, table, 0);
     fixture_publish(fixture, 1, single, FUZZ_PEERS);
+    fixture_purges(&fixture->zone);
     free(table);
     free(single);
 }
@@ -119,8 +123,13 @@ fuzz_request(atoll_balancer_t *balancer, uint32_t hash, uint32_t how, uint64_t n
         now += how >> 24;
     }
 
+    fixture_generation(balancer->zone, hash, now);
     atoll_owner(balancer, hash, now, 0);
-    former = atoll_previous_owner(balancer, hash, now, "b", 1, how >> 23 & 1, NULL);
+    former = atoll_previous_owner(balancer, hash, now, how & 1 ? "b" : "a:80", how & 1 ? 1 : 4, how >> 23 & 1, NULL);
+
+    if (former != NULL && (how >> 21 & 1)) {
+        former = atoll_previous_owner(balancer, hash, now, "b", 1, 0, former);
+    }
 
     if (former != NULL && atoll_give(balancer, &walk, former)) {
         fuzz_check(walk.peer == former && former->slot < balancer->zone->peer_count);
@@ -167,6 +176,10 @@ fuzz_use(const atoll_zone_t *zone)
 
     for (uint32_t slot = 0; slot < 8; slot++) {
         atoll_zone_inflight(zone, slot);
+    }
+
+    if (zone->purges != NULL) {
+        fixture_purges(zone);
     }
 
     free(own);

@@ -43,7 +43,10 @@ main(int argc, char **argv)
         0, 8, 64, 88, 96, 128, sizeof(atoll_header_record_t), (uint64_t) ((unsigned char *) fixture.zone.states - fixture.base),
         (uint64_t) ((unsigned char *) fixture.zone.identities - fixture.base), (uint64_t) (fixture.zone.rows - fixture.base),
         fixture.zone.tables_offset + 16, fixture.zone.tables_offset + 28, fixture.zone.tables_offset + 88,
-        fixture.zone.tables_offset + 256, fixture.zone.tables_offset + 448, fixture.zone.tables_offset + 1024
+        fixture.zone.tables_offset + 256, fixture.zone.tables_offset + 448, fixture.zone.tables_offset + 1024,
+        offsetof(atoll_header_record_t, purge_sets), (uint64_t) ((unsigned char *) fixture.zone.purges - fixture.base) + 32,
+        (uint64_t) ((unsigned char *) fixture.zone.purge_sets - fixture.base), sizeof(atoll_header_record_t)
+            + offsetof(atoll_upstream_record_t, bound_percent), (uint64_t) ((unsigned char *) fixture.zone.hot_sets - fixture.base)
     };
 
     for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {

@@ -2,8 +2,6 @@
 #include "zone_fixture.h"
 #include "tap.h"
 
-#include "../atoll_purge.h"
-
 #define SETS 16
 
 static atoll_zone_t  zone;
@@ -34,14 +32,7 @@ generation(const char *key, const char *host)
 static void
 purge(unsigned kind, const char *text, uint64_t number)
 {
-    size_t bit = strlen(text) - 1;
-
-    atoll_purge_put(&zone, atoll_purge_hash(kind, text, strlen(text)), number);
-    section.head.last = number;
-
-    if (kind == ATOLL_PURGE_KIND_PREFIX) {
-        section.head.lengths[bit / 64] |= UINT64_C(1) << bit % 64;
-    }
+    fixture_purge(&zone, kind, text, number);
 }
 
 

@@ -137,11 +137,12 @@ shouldRefuseSectionsOutOfBounds(void)
         offsetof(atoll_header_record_t, upstreams_offset), offsetof(atoll_header_record_t, states_offset),
         offsetof(atoll_header_record_t, identities_offset), offsetof(atoll_header_record_t, rows_offset),
         offsetof(atoll_header_record_t, hot_sets_offset),
-        offsetof(atoll_header_record_t, tables_offset)
+        offsetof(atoll_header_record_t, tables_offset), offsetof(atoll_header_record_t, purges_offset)
     };
     const size_t    counts[] = {
         offsetof(atoll_header_record_t, upstreams_capacity), offsetof(atoll_header_record_t, peers_capacity),
-        offsetof(atoll_header_record_t, rows_capacity), offsetof(atoll_header_record_t, row_size)
+        offsetof(atoll_header_record_t, rows_capacity), offsetof(atoll_header_record_t, row_size),
+        offsetof(atoll_header_record_t, purge_sets)
     };
     const uint64_t  bad[] = {0, 8, 4095, 4097, UINT64_MAX, UINT64_MAX - 63, (uint64_t) 1 << 63, (uint64_t) 1 << 32};
 

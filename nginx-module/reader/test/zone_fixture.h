@@ -16,6 +16,9 @@
 #include <sys/mman.h>
 
 #include "../atoll_balance.h"
+#include "../atoll_purge.h"
+
+#define FIXTURE_PURGE_SETS  4
 
 typedef struct {
     const char  *server;
@@ -323,7 +326,9 @@ fixture_open(fixture_t *fixture, uint32_t upstreams, uint32_t slots, uint32_t ro
     header.rows_offset = at += upstreams * sizeof(atoll_hot_set_record_t);
     header.rows_capacity = rows;
     header.row_size = (uint32_t) atoll_row_size(upstreams, slots);
-    header.tables_offset = at += (size_t) rows * header.row_size;
+    header.purges_offset = at += (size_t) rows * header.row_size;
+    header.purge_sets = FIXTURE_PURGE_SETS;
+    header.tables_offset = at += (1 + FIXTURE_PURGE_SETS) * sizeof(atoll_purge_set_record_t);
     header.tables_length = 2 * upstreams * fixture_align(buffer_capacity);
     header.length = at + header.tables_length;
     header.ready = ATOLL_READY;
@@ -366,6 +371,44 @@ fixture_upstream(fixture_t *fixture, uint32_t i, const char *name)
     upstream->state = ATOLL_UPSTREAM_STATE_USED;
 
     return upstream;
+}
+
+/* Puts a purge into the zone, as the agent does. */
+static inline void
+fixture_purge(const atoll_zone_t *zone, unsigned kind, const char *text, uint64_t number)
+{
+    size_t length = strlen(text);
+
+    atoll_purge_put(zone, atoll_purge_hash(kind, text, length), number);
+
+    if (kind == ATOLL_PURGE_KIND_PREFIX && length != 0 && length <= ATOLL_PURGE_PREFIX_CAPACITY) {
+        zone->purges->lengths[(length - 1) / 64] |= UINT64_C(1) << (length - 1) % 64;
+    }
+
+    zone->purges->last = number;
+}
+
+/* More of them than the sets hold, of each kind. */
+static inline void
+fixture_purges(const atoll_zone_t *zone)
+{
+    char text[16];
+
+    for (uint64_t i = 1; i <= 10 * ATOLL_PURGE_WAYS; i++) {
+        snprintf(text, sizeof(text), "host/%u", (unsigned) i);
+        fixture_purge(zone, i % 3 == 0 ? ATOLL_PURGE_KIND_PREFIX : i % 3 == 1 ? ATOLL_PURGE_KIND_EXACT : ATOLL_PURGE_KIND_SITE, text, i);
+    }
+}
+
+/* What a worker asks about a key's purges; damage may change the answers. */
+static inline uint64_t
+fixture_generation(const atoll_zone_t *zone, uint32_t hash, uint64_t now)
+{
+    char      key[ATOLL_PURGE_PREFIX_CAPACITY + 32];
+    uint64_t  nonce = 0;
+    int       length = snprintf(key, sizeof(key), "host/%-*u", (int) (hash % (ATOLL_PURGE_PREFIX_CAPACITY + 20)), hash % 90);
+
+    return atoll_generation(zone, key, (size_t) length, key, hash % 6) ^ (uint64_t) atoll_purges_wait(zone, now, hash, &nonce) ^ nonce;
 }
 
 /* Gives a slot to a peer: another one than before, whose words are all 0. */

@@ -3,6 +3,7 @@ package io.atoll.tests;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import io.atoll.core.zone.ZoneLayout.HeaderRecord;
 import io.atoll.core.zone.ZoneLayout.Reason;
 import io.atoll.core.zone.ZoneLayout.UpstreamRecord;
@@ -121,12 +122,16 @@ class CutZoneTest {
             Await.until(fault + " in atoll_status", LIMIT, () -> status(front).contains("\"lost\":" + fault.lost));
             assertEquals(workers, front.workerPids(), fault + ": workers");
             assertEquals(said + (fault.lost ? 1 : 0), front.count(LOST), fault + ": times it was said");
+            JsonNode purge = agent.call("POST", "/v1/purge", "{\"key\": \"any/key\"}");
+            assertEquals(fault.lost ? "pending" : "done", purge.path("state").asText(), fault + ": " + purge);
             Load.Report report = load.report().since(began);
             Scene.print("%s: %s", fault, report.line());
             mend(fault, front);
             ZoneFile zone = new ZoneFile(front.zone());
             Await.until(fault + ": the agent to bring the drain back", LIMIT, () -> zone.word(HeaderRecord.AGENT_PID) == agent.pid()
                     && zone.stands(Front.ATOLL, peers.name(3), Reason.ADMIN));
+            Await.until(fault + ": the purge to be in force", LIMIT,
+                    () -> agent.get("/v1/purges/" + purge.path("id").asText()).path("state").asText().equals("done"));
             front.reload();
             assertTrue(status(front).contains("\"lost\":false"), fault + ": " + status(front));
             assertEquals(owners, Front.owners(front), fault + ": owners after the reload");

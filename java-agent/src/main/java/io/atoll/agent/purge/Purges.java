@@ -51,7 +51,8 @@ public final class Purges implements PurgeService, PurgeBook, MeshAgent.Listener
     private static final long ALIVE_EVERY_MS = 600_000;
     private static final long ANSWER_AFTER_MS = 1000;
     private static final long SHOWN_MS = 86_400_000;
-    private static final long SETTLE_EVERY_MS = 5;
+    private static final long SETTLE_FIRST_MS = 5;
+    private static final long SETTLE_MOST_MS = 1000;
     private static final int PAGE = 500;
 
     private final PurgeConfig config;
@@ -72,6 +73,7 @@ public final class Purges implements PurgeService, PurgeBook, MeshAgent.Listener
     private volatile boolean shownInSync;
     private long last;
     private long settled;
+    private long settleAfterMs = SETTLE_FIRST_MS;
     private CompletableFuture<Void> settling = CompletableFuture.completedFuture(null);
     private long startedMs;
     private long aliveMs;
@@ -305,7 +307,7 @@ public final class Purges implements PurgeService, PurgeBook, MeshAgent.Listener
         }, loop);
     }
 
-    /** Puts purges in force, and goes on trying while nginx publishes. */
+    /** Puts purges in force, and goes on trying while nginx publishes, or has no zone file that can be used. */
     private void settle(Collection<Purge> fresh) {
         if (zones.put(fresh)) {
             settled = last;
@@ -313,7 +315,8 @@ public final class Purges implements PurgeService, PurgeBook, MeshAgent.Listener
             answerWhoWaits();
         } else if (settling.isDone()) {
             settling = new CompletableFuture<>();
-            loop.schedule(this::settleAgain, SETTLE_EVERY_MS, TimeUnit.MILLISECONDS);
+            settleAfterMs = SETTLE_FIRST_MS;
+            settleLater();
         }
     }
 
@@ -323,8 +326,13 @@ public final class Purges implements PurgeService, PurgeBook, MeshAgent.Listener
         }
         settle(List.of());
         if (!settling.isDone()) {
-            loop.schedule(this::settleAgain, SETTLE_EVERY_MS, TimeUnit.MILLISECONDS);
+            settleAfterMs = Math.min(2 * settleAfterMs, SETTLE_MOST_MS);
+            settleLater();
         }
+    }
+
+    private void settleLater() {
+        loop.schedule(this::settleAgain, settleAfterMs, TimeUnit.MILLISECONDS);
     }
 
     @Override

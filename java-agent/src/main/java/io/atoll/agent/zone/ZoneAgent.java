@@ -111,14 +111,16 @@ public final class ZoneAgent {
 
     /** To be called at each heartbeat: looks after the file, writes the heartbeat and renews what stands. */
     public void beat() {
-        guarded(() -> {
-            if (file != null) {
-                keep();
-            }
-            if (file == null) {
-                attach();
-            }
-        });
+        guarded(this::lookAfter);
+    }
+
+    private void lookAfter() {
+        if (file != null) {
+            keep();
+        }
+        if (file == null) {
+            attach();
+        }
     }
 
     /** Runs what touches the zone; see {@link #reading}. */
@@ -292,11 +294,15 @@ public final class ZoneAgent {
      * agent is in sync.
      *
      * @return false while nginx publishes: it may have copied the purges of before into a file that is to take this one's
-     *         place. Call again then
+     *         place; and while the file is spoilt, since its nginx may serve from a copy that nothing reaches. Call again then
      */
     public boolean purge(Collection<Purge> purges) {
         boolean[] inForce = {true};
         guarded(() -> {
+            if (zone != null && zone.agentEpoch() != agentEpoch) {
+                lookAfter();
+            }
+            inForce[0] = zone != null || !isSpoilt();
             if (zone == null || zone.agentEpoch() != agentEpoch) {
                 return;
             }
@@ -309,6 +315,11 @@ public final class ZoneAgent {
             }
         });
         return inForce[0];
+    }
+
+    /** Whether what stands at the path was a zone file, or took the place of one, and is none now: cut short, or written over. */
+    private boolean isSpoilt() {
+        return state.equals("TRUNCATED") || state.equals("BAD_MAGIC");
     }
 
     /** Whether nginx, or who else publishes, holds the lock. Who takes it after this call sees all that was written before. */

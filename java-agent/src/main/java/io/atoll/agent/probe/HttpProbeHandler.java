@@ -1,9 +1,12 @@
 package io.atoll.agent.probe;
 
 import io.atoll.core.zone.ProbeSettings;
+import io.netty.buffer.ByteBuf;
+import io.netty.buffer.Unpooled;
 import io.netty.channel.Channel;
 import io.netty.channel.ChannelHandlerContext;
 import io.netty.channel.SimpleChannelInboundHandler;
+import io.netty.channel.embedded.EmbeddedChannel;
 import io.netty.handler.codec.http.DefaultFullHttpRequest;
 import io.netty.handler.codec.http.FullHttpRequest;
 import io.netty.handler.codec.http.HttpContent;
@@ -11,6 +14,7 @@ import io.netty.handler.codec.http.HttpHeaderNames;
 import io.netty.handler.codec.http.HttpHeaderValues;
 import io.netty.handler.codec.http.HttpMethod;
 import io.netty.handler.codec.http.HttpObject;
+import io.netty.handler.codec.http.HttpRequestEncoder;
 import io.netty.handler.codec.http.HttpResponse;
 import io.netty.handler.codec.http.HttpStatusClass;
 import io.netty.handler.codec.http.HttpUtil;
@@ -36,7 +40,6 @@ final class HttpProbeHandler extends SimpleChannelInboundHandler<HttpObject> {
     }
 
     private final ProbeSettings settings;
-    private final String host;
     private final boolean keepalive;
     private Listener listener;
     private StreamSearch search;
@@ -44,24 +47,37 @@ final class HttpProbeHandler extends SimpleChannelInboundHandler<HttpObject> {
     private boolean reusable;
     private int read;
 
-    HttpProbeHandler(ProbeSettings settings, String host, boolean keepalive) {
+    HttpProbeHandler(ProbeSettings settings, boolean keepalive) {
         this.settings = settings;
-        this.host = host;
         this.keepalive = keepalive;
     }
 
-    void ask(Channel channel, Listener asking) {
-        listener = asking;
-        search = new StreamSearch(settings.match());
-        begun = false;
-        reusable = false;
-        read = 0;
+    /** What a peer is asked, in bytes: the same for each probe, so it is worked out once. Need not be released. */
+    static ByteBuf request(ProbeSettings settings, String host, boolean keepalive) {
         FullHttpRequest request = new DefaultFullHttpRequest(HttpVersion.HTTP_1_1, HttpMethod.GET, settings.uri());
         request.headers().set(HttpHeaderNames.HOST, host)
                 .set(HttpHeaderNames.USER_AGENT, "atoll-agent")
                 .set(HttpHeaderNames.ACCEPT, "*/*")
                 .set(HttpHeaderNames.CONNECTION, keepalive ? HttpHeaderValues.KEEP_ALIVE : HttpHeaderValues.CLOSE);
-        channel.writeAndFlush(request).addListener(future -> {
+        EmbeddedChannel encoder = new EmbeddedChannel(new HttpRequestEncoder());
+        ByteBuf bytes = Unpooled.buffer(256);
+        encoder.writeOutbound(request);
+        for (ByteBuf part = encoder.readOutbound(); part != null; part = encoder.readOutbound()) {
+            bytes.writeBytes(part);
+            part.release();
+        }
+        encoder.finishAndReleaseAll();
+        return Unpooled.unreleasableBuffer(bytes);
+    }
+
+    /** @param request see {@link #request} */
+    void ask(Channel channel, ByteBuf request, Listener asking) {
+        listener = asking;
+        search = new StreamSearch(settings.match());
+        begun = false;
+        reusable = false;
+        read = 0;
+        channel.writeAndFlush(request.duplicate()).addListener(future -> {
             if (!future.isSuccess()) {
                 broken(future.cause());
             }

@@ -6,13 +6,13 @@ import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
 
 import io.atoll.core.zone.ProbeSettings;
+import io.netty.buffer.ByteBuf;
+import io.netty.buffer.PooledByteBufAllocator;
 import io.netty.channel.Channel;
 import io.netty.channel.ChannelFuture;
-import io.netty.channel.ChannelInitializer;
-import io.netty.channel.ChannelOption;
+import io.netty.channel.ChannelHandler;
 import io.netty.channel.EventLoop;
-import io.netty.channel.socket.SocketChannel;
-import io.netty.handler.codec.http.HttpClientCodec;
+import io.netty.handler.codec.http.HttpResponseDecoder;
 import io.netty.handler.ssl.SslContext;
 import io.netty.handler.ssl.SslHandler;
 import io.netty.util.NetUtil;
@@ -38,6 +38,7 @@ public final class PeerProbe implements Probe {
     private final SslContext tls;
     private final boolean keepalive;
 
+    private ByteBuf request;
     private Attempt attempt;
     private Channel kept;
 
@@ -98,14 +99,12 @@ public final class PeerProbe implements Probe {
             this.done = done;
         }
 
-        /** Connects and closes with a reset, which leaves nothing waiting on either side. */
+        /** Connects and closes. */
         void knock() {
-            ChannelFuture connecting = transport.client(loop, address).handler(new ChannelInitializer<Channel>() {
-                @Override
-                protected void initChannel(Channel channel) {
-                    resetOnClose(channel);
-                }
-            }).connect(address);
+            ChannelFuture connecting = connect();
+            if (connecting == null) {
+                return;
+            }
             knocked = connecting.channel();
             connecting.addListener(future -> {
                 if (future.isSuccess()) {
@@ -119,17 +118,12 @@ public final class PeerProbe implements Probe {
 
         /** Opens a connection for a request. */
         void open() {
-            HttpProbeHandler handler = new HttpProbeHandler(settings, host, keepalive);
-            ChannelFuture connecting = transport.client(loop, address).handler(new ChannelInitializer<Channel>() {
-                @Override
-                protected void initChannel(Channel channel) {
-                    resetOnClose(channel);
-                    if (tls != null) {
-                        channel.pipeline().addLast(newTlsHandler(channel));
-                    }
-                    channel.pipeline().addLast(new HttpClientCodec(), handler);
-                }
-            }).connect(address);
+            HttpProbeHandler handler = new HttpProbeHandler(settings, keepalive);
+            ChannelFuture connecting = tls == null ? connect(new HttpResponseDecoder(), handler)
+                    : connect(newTlsHandler(), new HttpResponseDecoder(), handler);
+            if (connecting == null) {
+                return;
+            }
             asked = connecting.channel();
             connecting.addListener(future -> {
                 if (!future.isSuccess()) {
@@ -138,6 +132,16 @@ public final class PeerProbe implements Probe {
                     connected(connecting.channel());
                 }
             });
+        }
+
+        /** Null, and the probe has ended, when there is not even a descriptor for it. */
+        private ChannelFuture connect(ChannelHandler... handlers) {
+            try {
+                return transport.connect(loop, address, handlers);
+            } catch (RuntimeException e) {
+                fail(e);
+                return null;
+            }
         }
 
         private void connected(Channel channel) {
@@ -162,7 +166,10 @@ public final class PeerProbe implements Probe {
         void ask(Channel channel) {
             waitingFor = "answer";
             asked = channel;
-            channel.pipeline().get(HttpProbeHandler.class).ask(channel, this);
+            if (request == null) {
+                request = HttpProbeHandler.request(settings, host, keepalive);
+            }
+            channel.pipeline().get(HttpProbeHandler.class).ask(channel, request, this);
         }
 
         @Override
@@ -244,17 +251,11 @@ public final class PeerProbe implements Probe {
         return TimeUnit.NANOSECONDS.toMillis(tookNanos) > 2L * settings.timeoutMs() + STALL_MS;
     }
 
-    private static void resetOnClose(Channel channel) {
-        if (channel instanceof SocketChannel) {
-            channel.config().setOption(ChannelOption.SO_LINGER, 0);
-        }
-    }
-
-    private SslHandler newTlsHandler(Channel channel) {
+    private SslHandler newTlsHandler() {
         int port = address instanceof InetSocketAddress inet ? inet.getPort() : 0;
         String name = serverName(host);
-        SslHandler handler = name.isEmpty() ? tls.newHandler(channel.alloc())
-                : tls.newHandler(channel.alloc(), name, port);
+        SslHandler handler = name.isEmpty() ? tls.newHandler(PooledByteBufAllocator.DEFAULT)
+                : tls.newHandler(PooledByteBufAllocator.DEFAULT, name, port);
         handler.setHandshakeTimeoutMillis(0);
         handler.setCloseNotifyFlushTimeoutMillis(0);
         return handler;

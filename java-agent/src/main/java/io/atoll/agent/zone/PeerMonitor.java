@@ -53,7 +53,7 @@ final class PeerMonitor {
     /** The first probe comes within one interval; at once for a peer that starts down, whose verdict will run out. */
     void start() {
         long now = context.nowMs();
-        at(health.isUp() ? schedule.firstMs(now, context.random()) : now);
+        at(health.isUp() ? schedule.firstMs(now, context.random()) : now, now);
     }
 
     void stop() {
@@ -65,17 +65,17 @@ final class PeerMonitor {
         metrics.remove();
     }
 
-    private void at(long timeMs) {
+    private void at(long timeMs, long now) {
         dueMs = timeMs;
         EventLoop loop = context.loop();
-        next = loop.schedule(this::begin, Math.max(0, timeMs - context.nowMs()), TimeUnit.MILLISECONDS);
+        next = loop.schedule(this::begin, Math.max(0, timeMs - now), TimeUnit.MILLISECONDS);
     }
 
     /** A probe that is due since longer than an interval was held up with all others: they are spread again. */
     private void begin() {
         long now = context.nowMs();
         if (now - dueMs > Math.max(intervalMs, 1000)) {
-            at(schedule.firstMs(now, context.random()));
+            at(schedule.firstMs(now, context.random()), now);
             return;
         }
         probe.start(outcome -> ended(outcome, now));
@@ -100,7 +100,7 @@ final class PeerMonitor {
             }
         }
         if (!stopped) {
-            at(schedule.nextMs(health, startedMs, now, context.random()));
+            at(schedule.nextMs(health, startedMs, now, context.random()), now);
         }
     }
 

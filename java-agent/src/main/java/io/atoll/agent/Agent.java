@@ -80,9 +80,10 @@ public final class Agent implements AgentService, AutoCloseable {
     private final EventLoopGroup agentGroup;
     private final EventLoopGroup apiGroup;
     private final EventLoop loop;
-    private final ExecutorService disk = Executors.newSingleThreadExecutor(thread("journal"));
+    private final ExecutorService disk;
     private final AdminJournal journal;
     private final AdminBook book;
+    private final ChangeChain changes;
     private final Members members;
     private final ExecutorService names = Executors.newSingleThreadExecutor(thread("names"));
     private final Purges purges;
@@ -104,8 +105,14 @@ public final class Agent implements AgentService, AutoCloseable {
 
     /** @throws IOException when the journal is held by another agent; the message says by which file */
     public Agent(AgentConfig config, ServiceManager manager) throws IOException {
+        this(config, manager, Executors.newSingleThreadExecutor(thread("journal")));
+    }
+
+    /** @param disk the journal's thread, and no more than one; ended by {@link #close} */
+    Agent(AgentConfig config, ServiceManager manager, ExecutorService disk) throws IOException {
         this.config = config;
         this.manager = manager;
+        this.disk = disk;
         this.journal = AdminJournal.open(config.storePath());
         this.transport = new Transport(switch (config.probe().transport()) {
             case AUTO -> Transport.isEpollAvailable();
@@ -120,6 +127,7 @@ public final class Agent implements AgentService, AutoCloseable {
         this.boot = HexFormat.of().formatHex(bootId);
         long now = Posix.monotonicMs();
         this.book = new AdminBook(journal.decisions(), journal.isTrusted(), boot, now, System.currentTimeMillis());
+        this.changes = new ChangeChain(loop);
         this.decisions = book.size();
         MemberBook memberBook = new MemberBook(journal.members(), config.resolve().enabled());
         AgentContext context = new AgentContext(loop, Posix::monotonicMs, new SplittableRandom());
@@ -269,13 +277,7 @@ public final class Agent implements AgentService, AutoCloseable {
         }
         decisions = book.size();
         if (!ended.isEmpty()) {
-            onDisk(() -> {
-                journal.lift(ended);
-                return null;
-            }).exceptionally(problem -> {
-                LOG.warn("The journal cannot record the end of a maintenance: {}", problem.getCause().getMessage());
-                return null;
-            });
+            recordLater(List.of(), ended, "the end of a maintenance");
         }
     }
 
@@ -283,11 +285,20 @@ public final class Agent implements AgentService, AutoCloseable {
     private void adopt(AdminDecision decision) {
         book.put(decision);
         decisions = book.size();
-        onDisk(() -> {
-            journal.put(List.of(decision));
-            return null;
+        recordLater(List.of(decision), List.of(), "a drain that was found");
+    }
+
+    /** What the book has already: journaled behind the calls that are on their way, as far as these have left it so. */
+    private void recordLater(List<AdminDecision> found, List<PeerName> ended, String what) {
+        changes.append(() -> {
+            List<AdminDecision> puts = found.stream().filter(decision -> decision.equals(book.get(decision.peer()))).toList();
+            List<PeerName> lifts = ended.stream().filter(peer -> book.get(peer) == null).toList();
+            return onDisk(() -> {
+                journal.change(puts, lifts);
+                return null;
+            });
         }).exceptionally(problem -> {
-            LOG.warn("The journal cannot record a drain that was found: {}", problem.getCause().getMessage());
+            LOG.warn("The journal cannot record {}: {}", what, problem.getCause().getMessage());
             return null;
         });
     }
@@ -377,14 +388,16 @@ public final class Agent implements AgentService, AutoCloseable {
 
     @Override
     public CompletableFuture<ChangeView> change(Change change) {
-        boolean lifts = change.action() == Action.UNDRAIN;
-        return CompletableFuture.supplyAsync(() -> {
-            List<PeerName> peers = new ArrayList<>();
-            zones.forEach(zone -> peers.addAll(zone.match(change, lifts)));
-            return peers;
-        }, loop).thenApplyAsync(peers -> record(change, peers), disk)
-                .thenApplyAsync(peers -> inForce(change, peers), loop)
+        return CompletableFuture.supplyAsync(() -> changes.append(() -> CompletableFuture.completedFuture(match(change))
+                .thenApplyAsync(peers -> record(change, peers), disk)
+                .thenApplyAsync(peers -> inForce(change, peers), loop)), loop)
+                .thenCompose(result -> result)
                 .thenApplyAsync(result -> result, apiGroup.next());
+    }
+
+    private List<PeerName> match(Change change) {
+        boolean lifts = change.action() == Action.UNDRAIN;
+        return zones.stream().flatMap(zone -> zone.match(change, lifts).stream()).toList();
     }
 
     /** On the disk's thread: the decision is journaled before it is in force, and in force before it is answered. */
@@ -472,7 +485,8 @@ public final class Agent implements AgentService, AutoCloseable {
 
     // ---- the end
 
-    private void leaveZones() {
+    /** The future is done when what was on its way to the journal is there, or has been given its time. */
+    private CompletableFuture<Void> leaveZones() {
         if (beats != null) {
             beats.cancel(false);
         }
@@ -482,6 +496,7 @@ public final class Agent implements AgentService, AutoCloseable {
         purges.stop();
         members.close();
         zones.forEach(ZoneAgent::close);
+        return CompletableFuture.allOf(changes.over(), members.over()).completeOnTimeout(null, STOP_SECONDS, TimeUnit.SECONDS);
     }
 
     /**
@@ -493,7 +508,7 @@ public final class Agent implements AgentService, AutoCloseable {
         manager.stopping();
         servers.forEach(HttpServer::close);
         try {
-            CompletableFuture.runAsync(this::leaveZones, loop).get(STOP_SECONDS, TimeUnit.SECONDS);
+            CompletableFuture.supplyAsync(this::leaveZones, loop).get(STOP_SECONDS, TimeUnit.SECONDS).get();
             names.shutdownNow();
             disk.shutdown();
             if (!disk.awaitTermination(STOP_SECONDS, TimeUnit.SECONDS)) {

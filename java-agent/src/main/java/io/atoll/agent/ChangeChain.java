@@ -28,6 +28,11 @@ final class ChangeChain {
         return done;
     }
 
+    /** Done when the changes until now are over, whatever became of them. */
+    CompletableFuture<Void> over() {
+        return append(() -> CompletableFuture.completedFuture(null));
+    }
+
     private static <T> CompletableFuture<T> begun(Supplier<CompletableFuture<T>> change) {
         try {
             return change.get();

@@ -461,6 +461,11 @@ final class Members implements AutoCloseable {
     }
 
     /** On the agent's event loop. What was not journaled yet is on its way to the disk's thread then, or behind a change that is. */
+    /** Done when the changes that are on their way are over. */
+    CompletableFuture<Void> over() {
+        return chain.over();
+    }
+
     @Override
     public void close() {
         closed = true;

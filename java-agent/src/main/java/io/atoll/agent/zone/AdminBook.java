@@ -33,7 +33,7 @@ public final class AdminBook {
     }
 
     /** Null for none. */
-    AdminDecision get(PeerName peer) {
+    public AdminDecision get(PeerName peer) {
         return decisions.get(peer);
     }
 

@@ -1,0 +1,147 @@
+package io.atoll.agent;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+
+import java.io.IOException;
+import java.net.InetSocketAddress;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.time.Duration;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.TimeUnit;
+
+import io.atoll.agent.api.AgentService.Action;
+import io.atoll.agent.api.AgentService.Change;
+import io.atoll.agent.config.AgentConfig;
+import io.atoll.agent.os.ServiceManager;
+import io.atoll.agent.store.AdminDecision;
+import io.atoll.agent.store.AdminDecision.Kind;
+import io.atoll.agent.store.AdminJournal;
+import io.atoll.agent.testing.Await;
+import io.atoll.agent.testing.ZoneFixture;
+import io.atoll.agent.testing.ZoneFixture.ProbeSpec;
+import io.atoll.agent.testing.ZoneFixture.Server;
+import io.atoll.agent.view.ChangeView;
+import io.atoll.core.zone.Reason;
+import io.atoll.core.zone.ZoneLayout;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Decisions about a peer that change while its journal's disk keeps an operator's call waiting. */
+class AgentJournalTest {
+    private static final Server PEER = Server.at(new InetSocketAddress("10.0.0.1", 80));
+
+    @TempDir
+    Path folder;
+    private final ExecutorService disk = Executors.newSingleThreadExecutor();
+    private final CountDownLatch held = new CountDownLatch(1);
+    private AgentConfig config;
+    private ZoneFixture zone;
+    private Agent agent;
+
+    @BeforeEach
+    void start() throws Exception {
+        zone = zone("nginx.zone");
+        config = AgentConfig.read(Files.writeString(folder.resolve("agent.conf"), """
+                atoll { zone = "%s", heartbeat = 100 ms, lease = 3 s, api.listen = "127.0.0.1:0", store.path = "%s/journal" }
+                """.formatted(zone.path(), folder)));
+        agent = new Agent(config, new ServiceManager(Map.of()), disk);
+        agent.start();
+    }
+
+    @AfterEach
+    void stop() {
+        held.countDown();
+        if (!disk.isShutdown()) {
+            agent.close();
+        }
+    }
+
+    private ZoneFixture zone(String file) throws IOException {
+        return ZoneFixture.create(folder.resolve(file), ProbeSpec.none(), 0, PEER, Server.at(new InetSocketAddress("10.0.0.2", 80)));
+    }
+
+    private CompletableFuture<ChangeView> change(Action action, Duration duration) {
+        return agent.change(new Change(action, "", ZoneFixture.UPSTREAM, PEER.name(), "", duration, ""));
+    }
+
+    private void hold() {
+        disk.execute(() -> {
+            try {
+                held.await();
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+            }
+        });
+    }
+
+    /** A call that waits for the disk when this returns. */
+    private CompletableFuture<ChangeView> heldUp(Action action, Duration duration) {
+        hold();
+        CompletableFuture<ChangeView> change = change(action, duration);
+        agent.zones().join();
+        assertFalse(change.isDone());
+        return change;
+    }
+
+    private void finish(CompletableFuture<ChangeView> change) throws Exception {
+        held.countDown();
+        assertEquals(1, change.get(10, TimeUnit.SECONDS).peers().size());
+    }
+
+    /** After the end of the agent. */
+    private List<Kind> journaled() throws IOException {
+        stop();
+        try (AdminJournal journal = AdminJournal.open(config.storePath())) {
+            return journal.decisions().stream().map(AdminDecision::kind).toList();
+        }
+    }
+
+    @Test
+    void shouldNotLoseADrainToAMaintenanceThatEndsMeanwhile() throws Exception {
+        change(Action.MAINTENANCE, Duration.ofSeconds(1)).join();
+        CompletableFuture<ChangeView> drained = heldUp(Action.DRAIN, null);
+        assertEquals(1, agent.agent().decisions());
+        Await.until("the end of the maintenance", () -> agent.agent().decisions() == 0);
+        finish(drained);
+        assertEquals(ZoneLayout.FOREVER, zone.word(0, Reason.ADMIN));
+        assertEquals(List.of(Kind.DRAIN), journaled(), "what was answered is on disk");
+    }
+
+    /** The journal was not there when the agent started, so it keeps a drain that it finds in a zone. */
+    @Test
+    void shouldNotLoseAMaintenanceToADrainThatIsFoundMeanwhile() throws Exception {
+        CompletableFuture<ChangeView> maintained = heldUp(Action.MAINTENANCE, Duration.ofHours(1));
+        ZoneFixture next = zone("next.zone");
+        next.setWord(0, Reason.ADMIN, ZoneLayout.FOREVER);
+        Files.move(next.path(), zone.path(), StandardCopyOption.ATOMIC_MOVE);
+        Await.until("the drain in the file that took the place of the first", () -> agent.agent().decisions() == 1);
+        finish(maintained);
+        assertEquals(List.of(Kind.MAINTENANCE), journaled(), "what was answered is on disk");
+    }
+
+    /** As with a name that leads to several addresses: the second waits for the first. */
+    @Test
+    void shouldJournalAllDrainsThatWereFoundBeforeItEnds() throws Exception {
+        hold();
+        ZoneFixture next = zone("next.zone");
+        next.setWord(0, Reason.ADMIN, ZoneLayout.FOREVER);
+        next.setWord(1, Reason.ADMIN, ZoneLayout.FOREVER);
+        Files.move(next.path(), zone.path(), StandardCopyOption.ATOMIC_MOVE);
+        Await.until("the drains in the file that took the place of the first", () -> agent.agent().decisions() == 2);
+        CompletableFuture<Void> closed = CompletableFuture.runAsync(agent::close);
+        Await.until("the zone to be left", () -> next.zone().agentPid() == 0);
+        held.countDown();
+        closed.get(20, TimeUnit.SECONDS);
+        assertEquals(List.of(Kind.DRAIN, Kind.DRAIN), journaled());
+    }
+}

@@ -103,7 +103,7 @@ final class Members implements AutoCloseable {
     CompletableFuture<MembersView> call(MemberCall call) {
         return addresses(call).thenComposeAsync(addresses -> chain.append(() -> CompletableFuture.completedFuture(decide(call, addresses))
                 .thenApplyAsync(this::record, disk)
-                .thenComposeAsync(changes -> inForce(call, changes), context.loop())), context.loop());
+                .thenComposeAsync(changes -> inForce(call, addresses, changes), context.loop())), context.loop());
     }
 
     /**
@@ -115,7 +115,8 @@ final class Members implements AutoCloseable {
     CompletableFuture<?> adopt(List<MemberDecision> found, List<ServerName> spent) {
         return chain.append(() -> {
             Map<ServerName, MemberDecision> changes = new LinkedHashMap<>();
-            found.stream().filter(decision -> decision.change().equals(book.get(decision.name())))
+            Set<MemberDecision> known = new HashSet<>(book.all());
+            found.stream().filter(known::contains)
                     .forEach(decision -> changes.put(decision.name(), decision));
             spent.stream().filter(name -> book.get(name) == null).forEach(name -> changes.put(name, null));
             return CompletableFuture.supplyAsync(() -> writeOrSay(changes, "a change of members that was found"), disk);
@@ -166,9 +167,6 @@ final class Members implements AutoCloseable {
             throw new ApiException(404, "No attached zone has an upstream " + call.upstream(), "/v1/upstreams/"
                     + call.upstream(), "an upstream of GET /v1/upstreams", "compare the name with nginx.conf; check node");
         }
-        if (!addresses.isEmpty() && lookup != null) {
-            book.resolved(Map.of(call.server(), addresses));
-        }
         return changes;
     }
 
@@ -205,9 +203,12 @@ final class Members implements AutoCloseable {
         });
     }
 
-    private CompletableFuture<MembersView> inForce(MemberCall call, Map<ServerName, MemberDecision> changes) {
+    private CompletableFuture<MembersView> inForce(MemberCall call, List<MemberChange.Address> addresses, Map<ServerName, MemberDecision> changes) {
         String action = call.action().name().toLowerCase(Locale.ROOT);
         take(changes);
+        if (!addresses.isEmpty() && names != null) {
+            book.resolved(Map.of(call.server(), current(call.server(), addresses)));
+        }
         changes.keySet().forEach(name -> LOG.info("{} of {}", action, name));
         CompletableFuture<MembersView> done = new CompletableFuture<>();
         publish(call, action, done, now() + PUBLISH_MS);
@@ -337,12 +338,10 @@ final class Members implements AutoCloseable {
         }
         long began = System.nanoTime();
         Map<String, List<MemberChange.Address>> found = new HashMap<>();
-        for (ZoneAgent zone : zones) {
-            for (String server : zone.names()) {
-                List<InetAddress> addresses = names.addresses(ServerAddress.host(server));
-                if (!addresses.isEmpty()) {
-                    found.put(server, ServerAddress.at(server, addresses));
-                }
+        for (String server : serversOfNames()) {
+            List<MemberChange.Address> addresses = current(server, List.of());
+            if (!addresses.isEmpty()) {
+                found.put(server, addresses);
             }
         }
         book.resolved(found);
@@ -350,6 +349,25 @@ final class Members implements AutoCloseable {
         follow();
         long tookMs = (System.nanoTime() - began) / 1_000_000;
         restUntilMs = now() + Math.min(GATHER_MOST_MS, REST * tookMs);
+    }
+
+    /** Those of zones, and those of the book that no zone has yet, because nginx publishes. */
+    private Set<String> serversOfNames() {
+        Set<String> servers = new HashSet<>();
+        zones.forEach(zone -> servers.addAll(zone.names()));
+        book.all().stream().map(decision -> decision.name().server()).filter(ServerAddress::isName).forEach(servers::add);
+        return servers;
+    }
+
+    /**
+     * What a server stands for now: as its name is followed to. A change may have waited for others and for the disk since its own addresses were found, and
+     * a name that leads elsewhere says so once.
+     *
+     * @param found of a server whose name is not followed, or was not answered yet
+     */
+    private List<MemberChange.Address> current(String server, List<MemberChange.Address> found) {
+        List<InetAddress> followed = ServerAddress.isName(server) ? names.addresses(ServerAddress.host(server)) : List.of();
+        return followed.isEmpty() ? found : ServerAddress.at(server, followed);
     }
 
     /** Addresses that names stand for now, for a start without both zone and DNS. Now and then, since they may change often. */
@@ -450,7 +468,7 @@ final class Members implements AutoCloseable {
             if (decision == null) {
                 LOG.info("{} is no target of its service any more", name);
             } else {
-                found.put(name.server(), decision.change().addresses());
+                found.put(name.server(), current(name.server(), decision.change().addresses()));
                 LOG.info("{} is a target of the service {}: weight {}{}", name, decision.service(), decision.change().weight(),
                         decision.change().backup() ? ", backup" : "");
             }
@@ -460,12 +478,12 @@ final class Members implements AutoCloseable {
         zones.forEach(ZoneAgent::applyMembers);
     }
 
-    /** On the agent's event loop. What was not journaled yet is on its way to the disk's thread then, or behind a change that is. */
     /** Done when the changes that are on their way are over. */
     CompletableFuture<Void> over() {
         return chain.over();
     }
 
+    /** On the agent's event loop. What was not journaled yet is on its way to the disk's thread then, or behind a change that is. */
     @Override
     public void close() {
         closed = true;

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.net.InetAddress;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -83,17 +84,24 @@ class FollowedNamesTest {
         return onLoop(() -> new ArrayList<>(open.keySet()));
     }
 
+    /** All that are asked for, which it returns. */
+    private List<String> fail() throws Exception {
+        List<String> asked = asked();
+        assertTrue(asked.size() <= AT_A_TIME, "at a time: " + asked);
+        for (String name : asked) {
+            onLoop(() -> open.remove(name).complete(Answer.failed("no answer")));
+        }
+        return asked;
+    }
+
     @Test
     void shouldLeaveRoomForOthersWhileManyNamesDoNotResolve() throws Exception {
         follow();
-        for (int failed = 0; failed < 100; ) {
-            List<String> asked = asked();
-            assertTrue(asked.size() <= AT_A_TIME, "at a time: " + asked);
-            failed += asked.size();
-            for (String name : asked) {
-                onLoop(() -> open.remove(name).complete(Answer.failed("no answer")));
-            }
-        }
+        Set<String> failed = new HashSet<>();
+        Await.until("all names to have failed", () -> {
+            failed.addAll(call(this::fail));
+            return failed.size() == 100;
+        }, failed::size);
         Await.until("names that failed to be asked for again", () -> call(this::asked).size() == AT_A_TIME / 2);
         follow("well");
         assertTrue(asked().contains("well"), "asked for at once: " + asked());

@@ -454,16 +454,25 @@ public final class ZoneAgent {
             Set<T> found = new LinkedHashSet<>();
             if (zone() != null && zone.agentEpoch() == agentEpoch) {
                 TablePublisher publisher = new TablePublisher(zone);
-                for (Upstream upstream : zone.upstreams()) {
+                for (Upstream upstream : readableUpstreams()) {
                     try {
                         found.addAll(look.apply(publisher, upstream));
-                    } catch (PublishException e) {
+                    } catch (PublishException | ZoneException e) {
                         // no table yet, or none that can be read: the scan tells of it
                     }
                 }
             }
             return found;
         }, Set::of);
+    }
+
+    /** None when one of them is wrong: the scan tells of it. */
+    private List<Upstream> readableUpstreams() {
+        try {
+            return zone.upstreams();
+        } catch (ZoneException e) {
+            return List.of();
+        }
     }
 
     /** Takes over from other nodes who owned the keys of an upstream before. */

@@ -189,6 +189,12 @@ public final class ZoneFixture {
         bytes.putLong(HeaderRecord.CONFIG_EPOCH, bytes.getLong(HeaderRecord.CONFIG_EPOCH) + 1);
     }
 
+    /** A record that no nginx.conf gives. */
+    public void damageUpstream() {
+        bytes.putInt(image.upstream(0) + UpstreamRecord.NAME_LENGTH, -1);
+        countConfiguration();
+    }
+
     public void setProbe(ProbeSpec probe) {
         putProbe(bytes, image.upstream(0), probe, 0);
         countConfiguration();

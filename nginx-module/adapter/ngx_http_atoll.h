@@ -229,6 +229,9 @@ ngx_int_t ngx_http_atoll_init_upstream(ngx_conf_t *cf, ngx_http_upstream_srv_con
 void ngx_http_atoll_init_balancers(ngx_http_atoll_main_conf_t *amcf);
 ngx_http_atoll_ctx_t *ngx_http_atoll_get_ctx(ngx_http_request_t *r);
 
+/* As atoll_balancer_refresh; and finds out, when it has no usable table, whether the zone is lost. */
+int ngx_http_atoll_refresh(atoll_balancer_t *balancer);
+
 /* Works out the request's key in an upstream. */
 ngx_int_t ngx_http_atoll_make_key(ngx_http_request_t *r, ngx_http_atoll_srv_conf_t *ascf, ngx_http_atoll_key_t *key);
 

@@ -13,7 +13,6 @@
 
 
 static ngx_int_t ngx_http_atoll_init_peer(ngx_http_request_t *r, ngx_http_upstream_srv_conf_t *us);
-static int ngx_http_atoll_refresh_lost(atoll_balancer_t *balancer);
 static ngx_int_t ngx_http_atoll_get_peer(ngx_peer_connection_t *pc, void *data);
 static void ngx_http_atoll_free_peer(ngx_peer_connection_t *pc, void *data, ngx_uint_t state);
 static int ngx_http_atoll_pick_previous(ngx_http_atoll_request_t *ar);
@@ -131,7 +130,7 @@ ngx_http_atoll_make_key(ngx_http_request_t *r, ngx_http_atoll_srv_conf_t *ascf, 
 
         ngx_str_set(&key->text, "");
 
-        if (value && !value->not_found) {
+        if (value && !value->not_found && value->len) {
             key->text.data = value->data;
             key->text.len = value->len;
         }
@@ -203,7 +202,7 @@ ngx_http_atoll_init_peer(ngx_http_request_t *r, ngx_http_upstream_srv_conf_t *us
         return ngx_http_atoll_fall_back(ar, &u->peer);
     }
 
-    if (!atoll_balancer_refresh(&ascf->balancer) && !ngx_http_atoll_refresh_lost(&ascf->balancer)) {
+    if (!ngx_http_atoll_refresh(&ascf->balancer)) {
         atoll_add(ascf->balancer.row.head->fallbacks, 1);
         return ngx_http_atoll_fall_back(ar, &u->peer);
     }
@@ -222,10 +221,14 @@ ngx_http_atoll_init_peer(ngx_http_request_t *r, ngx_http_upstream_srv_conf_t *us
 }
 
 
-/* No usable table: in a zone that was cut or written over there is the copy's, which was not looked at yet. */
-static int
-ngx_http_atoll_refresh_lost(atoll_balancer_t *balancer)
+int
+ngx_http_atoll_refresh(atoll_balancer_t *balancer)
 {
+    if (atoll_balancer_refresh(balancer)) {
+        return 1;
+    }
+
+    /* in a zone that was cut or written over there is the copy's table, which was not looked at yet */
     if (!atoll_guard_check(balancer->zone)) {
         return 0;
     }

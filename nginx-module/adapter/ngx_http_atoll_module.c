@@ -9,7 +9,7 @@ static ngx_int_t ngx_http_atoll_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_atoll_init_process(ngx_cycle_t *cycle);
 static void ngx_http_atoll_exit_process(ngx_cycle_t *cycle);
 static int ngx_http_atoll_is_alive(uint64_t pid, uint64_t start, void *data);
-static void ngx_http_atoll_lost(const char *path, const void *base, int first);
+static void ngx_http_atoll_lost(const char *path, int first);
 
 
 static ngx_http_module_t  ngx_http_atoll_module_ctx = {
@@ -121,6 +121,9 @@ ngx_http_atoll_init_process(ngx_cycle_t *cycle)
     zone = &amcf->writer.zone;
     start = atoll_process_start(ngx_pid);
 
+    /* what was done to the file before may fault nowhere */
+    (void) atoll_guard_check(zone);
+
     atoll_writer_own(zone, ngx_process == NGX_PROCESS_SINGLE ? ngx_pid : ngx_parent, amcf->writer.config_epoch);
 
     if (!atoll_row_claim(&amcf->row, zone, ngx_pid, start, amcf->writer.config_epoch, ngx_http_atoll_is_alive, NULL)) {
@@ -182,7 +185,7 @@ ngx_http_atoll_is_alive(uint64_t pid, uint64_t start, void *data)
  * for a reload deals with what was there by itself.
  */
 static void
-ngx_http_atoll_lost(const char *path, const void *base, int first)
+ngx_http_atoll_lost(const char *path, int first)
 {
     if (first && (ngx_process == NGX_PROCESS_WORKER || ngx_process == NGX_PROCESS_SINGLE)) {
         ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,

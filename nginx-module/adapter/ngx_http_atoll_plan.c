@@ -136,6 +136,7 @@ ngx_http_atoll_is_owner(ngx_http_atoll_plan_t *plan)
     }
 
     if (peer == NULL) {
+        (void) ngx_http_atoll_refresh(&plan->self->balancer);
         peer = atoll_owner(&plan->self->balancer, key.hash, ngx_current_msec, 1);
 
         if (peer == NULL || ngx_http_atoll_is_this_node(plan, peer)) {

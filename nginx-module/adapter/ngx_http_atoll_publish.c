@@ -128,7 +128,7 @@ ngx_http_atoll_commit(ngx_cycle_t *cycle, ngx_http_atoll_main_conf_t *amcf)
 
     if (amcf->writer.copy_errno) {
         ngx_log_error(NGX_LOG_WARN, cycle->log, amcf->writer.copy_errno,
-                      "atoll_zone \"%V\": no memory for a copy of it: should the file be cut short, stock round robin would serve",
+                      "atoll_zone \"%V\": cannot make a copy of it: should the file be cut short, stock round robin would serve",
                       &amcf->zone_path);
     }
 

@@ -11,6 +11,7 @@
 #include "ngx_http_atoll_route.h"
 
 #include "../reader/atoll_purge.h"
+#include "../writer/atoll_zone_guard.h"
 
 #define NGX_HTTP_ATOLL_GENERATION_LEN  (sizeof(" w0123456789abcdef.0123456789abcdef ") - 1)
 
@@ -179,7 +180,7 @@ ngx_http_atoll_received_generation(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_atoll_make_generation(ngx_http_request_t *r, ngx_str_t *host, ngx_str_t *key, ngx_str_t *text)
 {
-    uint64_t                     nonce, own, received;
+    uint64_t                     nonce, own, received, wait;
     ngx_http_atoll_main_conf_t  *amcf;
 
     amcf = ngx_http_get_module_main_conf(r, ngx_http_atoll_module);
@@ -193,10 +194,13 @@ ngx_http_atoll_make_generation(ngx_http_request_t *r, ngx_str_t *host, ngx_str_t
         return NGX_ERROR;
     }
 
+    /* no agent can tell a lost zone what was purged */
+    wait = atoll_guard_check(&amcf->writer.zone) ? UINT64_MAX : amcf->purge_wait;
+
     own = atoll_generation(&amcf->writer.zone, key->data, key->len, host->data, host->len);
     received = ngx_http_atoll_received_generation(r);
 
-    if (atoll_purges_wait(&amcf->writer.zone, ngx_current_msec, amcf->purge_wait, &nonce)) {
+    if (atoll_purges_wait(&amcf->writer.zone, ngx_current_msec, wait, &nonce)) {
         text->len = ngx_sprintf(text->data, " w%xL.%xL ", nonce, ngx_max(own, received)) - text->data;
 
     } else if (own || received) {

@@ -4,7 +4,7 @@
  * Generation, IEEE Transactions on Computers 57, 2008): about 4 instructions a byte, where nginx's table for single bytes takes
  * 8. The tables are 8 KB, made at the first use.
  *
- * Pure C11, no allocation. Thread-safe.
+ * Pure C11, no allocation. Thread-safe once a first call has returned.
  */
 #ifndef ATOLL_CRC32_H
 #define ATOLL_CRC32_H

@@ -184,9 +184,10 @@ next_along(handover_t *handover, unsigned ring)
 static unsigned
 ring_it_came_to(const handover_t *handover, uint64_t came_ms)
 {
-    const atoll_table_t *table = &handover->balancer->table;
+    const atoll_table_t  *table = &handover->balancer->table;
+    const uint64_t        until = table->handover_until_ms, ms = handover->balancer->handover_ms, since = until > ms ? until - ms : 0;
 
-    if (handover->now >= table->handover_until_ms || came_ms >= table->handover_until_ms - handover->balancer->handover_ms) {
+    if (handover->now >= until || came_ms >= since) {
         return ATOLL_RING_PRIMARY;
     }
 

@@ -25,6 +25,8 @@ write_whole(int copy, const unsigned char *p, size_t length, uint64_t offset)
 {
     ssize_t  written;
 
+    errno = ENOSPC;     /* of one that ends early */
+
     do {
         written = pwrite(copy, p, length, (off_t) offset);
     } while (written == -1 && errno == EINTR);

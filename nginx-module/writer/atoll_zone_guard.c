@@ -10,11 +10,11 @@
 #include "atoll_zone_guard.h"
 
 typedef struct {
-    unsigned char  *base;    /* NULL: nobody's */
-    size_t          length;
-    const char     *path;
-    int             copy;
-    int             lost;
+    unsigned char          *base;    /* NULL: nobody's */
+    size_t                  length;
+    const char             *path;
+    int                     copy;
+    volatile sig_atomic_t   lost;
 } guard_t;
 
 static guard_t            guards[ATOLL_GUARDS];
@@ -22,7 +22,7 @@ static atomic_uint       *told;         /* by guard, shared with children: who l
 static struct sigaction   former;
 static int                installed;
 
-void (*atoll_guard_lost)(const char *path, const void *base, int first);
+void (*atoll_guard_lost)(const char *path, int first);
 
 static guard_t *
 guard_of(const void *address)
@@ -59,7 +59,7 @@ lose(guard_t *guard)
     guard->lost = 1;
 
     if (atoll_guard_lost != NULL) {
-        atoll_guard_lost(guard->path, guard->base, told == NULL || atomic_exchange(&told[guard - guards], 1) == 0);
+        atoll_guard_lost(guard->path, told == NULL || atomic_exchange(&told[guard - guards], 1) == 0);
     }
 
     return 1;
@@ -134,6 +134,43 @@ atoll_guard_add(void *base, size_t length, const char *path)
     }
 }
 
+static int
+is_in_place(void)
+{
+    struct sigaction  action;
+
+    return sigaction(SIGBUS, NULL, &action) == 0 && (action.sa_flags & SA_SIGINFO) && action.sa_sigaction == on_sigbus;
+}
+
+/* The handler's code is unloaded with the module. */
+static void
+uninstall(void)
+{
+    if (!installed || !is_in_place()) {
+        return;
+    }
+
+    (void) sigaction(SIGBUS, &former, NULL);
+    installed = 0;
+
+    if (told != NULL) {
+        munmap(told, ATOLL_GUARDS * sizeof(*told));
+        told = NULL;
+    }
+}
+
+static int
+is_any_left(void)
+{
+    for (int i = 0; i < ATOLL_GUARDS; i++) {
+        if (guards[i].base != NULL) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
 void
 atoll_guard_remove(const void *base)
 {
@@ -142,6 +179,10 @@ atoll_guard_remove(const void *base)
     if (guard != NULL) {
         atoll_copy_close(guard->copy);
         guard->base = NULL;
+
+        if (!is_any_left()) {
+            uninstall();
+        }
     }
 }
 
@@ -176,6 +217,8 @@ atoll_guard_check(const atoll_zone_t *zone)
     if (guard == NULL) {
         return 0;
     }
+
+    atoll_zone_touch(zone);
 
     if (atoll_read64(&header->magic) != ATOLL_MAGIC || atoll_relaxed(header->ready) != ATOLL_READY
         || atoll_read32(&header->fingerprint) != ATOLL_LAYOUT_FINGERPRINT)

@@ -21,7 +21,7 @@
 /* path is kept, not copied: until remove. */
 void atoll_guard_add(void *base, size_t length, const char *path);
 
-/* Before munmap. Closes the copy. */
+/* Before munmap. Closes the copy. With the last guard goes the handler, unless another one stands before it: nginx may unload the module. */
 void atoll_guard_remove(const void *base);
 
 /* What takes the mapping's place when it is lost: a descriptor that is as long, which now is the guard's. -1: zeros. */
@@ -29,7 +29,7 @@ void atoll_guard_copy(const void *base, int copy);
 
 /*
  * 1 when the zone's mapping was lost, or is now: for who finds no usable table. A file that was written over in place faults nowhere, but
- * it has not the header of a zone of this layout any more, and is mapped over as one that was cut.
+ * it has not the header of a zone of this layout any more, and is mapped over as one that was cut. A cut is met here, too.
  */
 int atoll_guard_check(const atoll_zone_t *zone);
 
@@ -40,6 +40,6 @@ int atoll_guard_is_lost(const void *base);
  * Is called once in each process for a mapping that is lost, in place of the access that faulted. first: in no other process, of those
  * that inherited this mapping, before. NULL: nobody is.
  */
-extern void (*atoll_guard_lost)(const char *path, const void *base, int first);
+extern void (*atoll_guard_lost)(const char *path, int first);
 
 #endif

@@ -11,9 +11,8 @@ static atomic_uint  *told;     /* shared: how often it was told first */
 static const char   *path;
 
 static void
-count_told(const char *at, const void *base, int first)
+count_told(const char *at, int first)
 {
-    (void) base;
     *told += first && strcmp(at, path) == 0;
 }
 
@@ -389,6 +388,34 @@ shouldCommitWhileTheFileIsCut(void)
     atoll_writer_close(&writer);
 }
 
+static int
+is_handled(void)
+{
+    struct sigaction  action;
+
+    need(sigaction(SIGBUS, NULL, &action) == 0);
+
+    return (action.sa_flags & SA_SIGINFO) != 0 || action.sa_handler != SIG_DFL;
+}
+
+static void
+shouldLeaveNoHandlerBehind(void)
+{
+    atoll_writer_t  writer = { 0 }, next = { 0 };
+
+    ok(!is_handled(), "without a zone there is no handler");
+
+    start(&writer, 1);
+    start(&next, 2);
+    ok(is_handled(), "with zones there is");
+
+    atoll_writer_close(&writer);
+    ok(is_handled(), "with one of two as well");
+
+    atoll_writer_close(&next);
+    ok(!is_handled(), "and with the last zone it goes");
+}
+
 int
 main(void)
 {
@@ -405,6 +432,7 @@ main(void)
     shouldNoticeAFileThatWasWrittenOver();
     shouldReadZerosWithoutACopy();
     shouldCommitWhileTheFileIsCut();
+    shouldLeaveNoHandlerBehind();
 
     return done_testing();
 }

@@ -14,18 +14,24 @@ import io.atoll.tests.harness.Http;
 import io.atoll.tests.harness.Load;
 import io.atoll.tests.harness.Nginx;
 import io.atoll.tests.harness.Peers;
+import io.atoll.tests.harness.Proc;
+import io.atoll.tests.harness.RouteMesh;
 import io.atoll.tests.harness.Scene;
 import io.atoll.tests.harness.SceneExtension;
 import io.atoll.tests.harness.ZoneFile;
 import java.io.IOException;
+import java.io.RandomAccessFile;
 import java.io.UncheckedIOException;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
+import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.Set;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
 
@@ -33,6 +39,7 @@ import org.junit.jupiter.api.extension.ExtendWith;
 @ExtendWith(SceneExtension.class)
 class CutZoneTest {
     private static final int RATE = 300;
+    private static final int OBJECTS = 16;
     private static final String LOST = "the file was cut short or written over";
     private static final Duration LIMIT = Duration.ofSeconds(20);
 
@@ -88,7 +95,11 @@ class CutZoneTest {
         abstract void strike(ZoneFile zone) throws IOException;
 
         static void truncate(ZoneFile zone, long length) throws IOException {
-            try (FileChannel channel = FileChannel.open(zone.path(), StandardOpenOption.WRITE)) {
+            truncate(zone.path(), length);
+        }
+
+        static void truncate(Path file, long length) throws IOException {
+            try (FileChannel channel = FileChannel.open(file, StandardOpenOption.WRITE)) {
                 channel.truncate(length);
             }
         }
@@ -139,6 +150,43 @@ class CutZoneTest {
         Load.Report report = load.stop();
         Scene.print("in all: %s", report.line());
         assertEquals(List.of(), report.failed(), report.complaint());
+    }
+
+    @Test
+    void shouldKeepItsRolesInARouteOfOneTierAndInNewWorkers(Scene scene) throws IOException {
+        RouteMesh mesh = RouteMesh.in(scene, 2, 1);
+        for (RouteMesh.Node edge : mesh.edges()) {
+            edge.route("atoll_route edges origin;").nginx().expectLog(LOST).expectLog("exited on signal 9");
+        }
+        mesh.start();
+        Nginx first = mesh.edge(0).nginx();
+        Nginx second = mesh.edge(1).nginx();
+        List<String> ofFirst = roles(mesh.edge(0));
+        List<String> ofSecond = roles(mesh.edge(1));
+        assertTrue(Set.copyOf(ofFirst).equals(Set.of("owner", "front")), ofFirst.toString());
+
+        Fault.WRITTEN_OVER_AT_ITS_LENGTH.strike(new ZoneFile(first.zone()));
+        assertEquals(ofFirst, roles(mesh.edge(0)), "roles in a zone that was written over");
+        assertEquals(1, first.count(LOST), "times it was said");
+
+        long worker = second.workerPids().get(0);
+        long length = Files.size(second.zone());
+        Fault.truncate(second.zone(), 0);
+        try (RandomAccessFile file = new RandomAccessFile(second.zone().toFile(), "rw")) {
+            file.setLength(length);
+        }
+        Proc.must("kill", "-9", Long.toString(worker));
+        Await.until("a new worker", LIMIT, () -> !second.workerPids().contains(worker) && second.workerPids().size() == 1);
+        assertEquals(ofSecond, roles(mesh.edge(1)), "roles in a worker that was started after the file was blanked");
+        assertEquals(1, second.count(LOST), "times it was said");
+    }
+
+    private static List<String> roles(RouteMesh.Node node) throws IOException {
+        List<String> roles = new ArrayList<>();
+        for (int i = 0; i < OBJECTS; i++) {
+            roles.add(Http.get(node.socket(), "/r/cut-" + i).header("X-Role"));
+        }
+        return roles;
     }
 
     /** As the error log says; what is another's file is left alone until it is gone. */

@@ -167,7 +167,8 @@ public final class PreviousOwners {
         /** What joined or left after self may neither have stood in for it, nor have taken the place of who did. */
         private int ringItCameTo(long cameMs) {
             long untilMs = table.handoverUntilMs();
-            if (Long.compareUnsigned(now, untilMs) >= 0 || Long.compareUnsigned(cameMs, untilMs - handoverMs) >= 0) {
+            long sinceMs = Long.compareUnsigned(untilMs, handoverMs) > 0 ? untilMs - handoverMs : 0;
+            if (Long.compareUnsigned(now, untilMs) >= 0 || Long.compareUnsigned(cameMs, sinceMs) >= 0) {
                 return Ring.PRIMARY;
             }
             return table.pointCount(Ring.EARLIER) != 0 ? Ring.EARLIER : Ring.PREVIOUS;

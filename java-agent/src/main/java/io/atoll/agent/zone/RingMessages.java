@@ -21,7 +21,10 @@ public final class RingMessages {
     /** One for each zone of an agent. */
     private static final int RINGS_LIMIT = 64;
     private static final int SERVERS_LIMIT = 10_000;
+    /** Of a server of nginx's ring. */
     private static final int WEIGHT_LIMIT = 65_535;
+    /** Of the servers of a ring of maglev together. */
+    private static final long MAGLEV_WEIGHT_LIMIT = Integer.MAX_VALUE;
 
     private RingMessages() {}
 
@@ -65,16 +68,20 @@ public final class RingMessages {
             throw new IllegalArgumentException(list.size() + " servers");
         }
         List<FormerRings.Server> ring = new ArrayList<>();
+        long maglevWeight = 0;
         for (JsonNode server : list) {
-            int weight = server.path("weight").asInt();
+            int weight = server.path("weight").canConvertToInt() ? server.path("weight").asInt() : 0;
+            boolean maglev = server.path("maglev").asBoolean();
+            maglevWeight += maglev ? weight : 0;
             String name = server.path("server").asText();
             Address address = ServerAddress.literal(server.path("address").asText());
             ServerAddress.check(name);
-            if (weight < 1 || weight > WEIGHT_LIMIT || !(address.socketAddress() instanceof InetSocketAddress)) {
+            if (weight < 1 || !maglev && weight > WEIGHT_LIMIT || maglevWeight > MAGLEV_WEIGHT_LIMIT
+                    || !(address.socketAddress() instanceof InetSocketAddress)) {
                 throw new IllegalArgumentException("no server of another host: " + server);
             }
             ring.add(new FormerRings.Server(name, address, weight, (server.path("down").asBoolean() ? PeerFlag.DOWN : 0)
-                    | (server.path("maglev").asBoolean() ? PeerFlag.MAGLEV : 0)));
+                    | (maglev ? PeerFlag.MAGLEV : 0)));
         }
         return ring;
     }

@@ -12,7 +12,8 @@ import io.netty.util.ReferenceCountUtil;
 
 /**
  * Finds answers that end before the last record that their header counts, or whose records make no sense, and marks them as truncated, without records: what
- * their sender should have done. Netty's decoder would take the records that it can read for all of them. Stands in front of it.
+ * their sender should have done. Netty's decoder would take the records that it can read for all of them. What answers another number of questions than the
+ * one that was asked is no answer and goes no further: 64 KiB of questions keep a decoder busy for seconds. Stands in front of Netty's.
  */
 final class CutAnswers {
     /** RFC 1035, 4.1.1. */
@@ -37,8 +38,13 @@ final class CutAnswers {
         pipeline.addFirst(new LengthFieldBasedFrameDecoder(LONGEST, 0, LENGTH), new Frames());
     }
 
-    /** Marks a message that is cut. One without a whole header and question is left alone: no decoder takes it. */
-    static void mark(ByteBuf message) {
+    /** Whether a message may be an answer to one question, as all are that are asked. One without a whole header is left to the decoder, which takes none. */
+    private static boolean answersOneQuestion(ByteBuf message) {
+        return message.readableBytes() < HEADER || message.getUnsignedShort(message.readerIndex() + QUESTIONS) == 1;
+    }
+
+    /** Marks a message of one question that is cut. One without a whole header and question is left alone: no decoder takes it. */
+    private static void mark(ByteBuf message) {
         // Compressed names count from the message's first byte.
         ByteBuf in = message.slice();
         if (in.readableBytes() < HEADER) {
@@ -46,9 +52,7 @@ final class CutAnswers {
         }
         in.skipBytes(HEADER);
         try {
-            for (int i = in.getUnsignedShort(QUESTIONS); i > 0; i--) {
-                DnsRecordDecoder.DEFAULT.decodeQuestion(in);
-            }
+            DnsRecordDecoder.DEFAULT.decodeQuestion(in);
         } catch (Exception e) {
             return;
         }
@@ -84,6 +88,10 @@ final class CutAnswers {
         @Override
         public void channelRead(ChannelHandlerContext context, Object message) {
             if (message instanceof DatagramPacket packet) {
+                if (!answersOneQuestion(packet.content())) {
+                    packet.release();
+                    return;
+                }
                 mark(packet.content());
             }
             context.fireChannelRead(message);
@@ -95,6 +103,10 @@ final class CutAnswers {
         public void channelRead(ChannelHandlerContext context, Object message) {
             ByteBuf frame = (ByteBuf) message;
             ByteBuf inner = frame.slice(frame.readerIndex() + LENGTH, frame.readableBytes() - LENGTH);
+            if (!answersOneQuestion(inner)) {
+                frame.release();
+                return;
+            }
             mark(inner);
             frame.setShort(frame.readerIndex(), inner.readableBytes());
             frame.writerIndex(frame.readerIndex() + LENGTH + inner.readableBytes());

@@ -5,6 +5,7 @@ import java.net.InetSocketAddress;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collection;
+import java.util.EnumSet;
 import java.util.HashMap;
 import java.util.HexFormat;
 import java.util.LinkedHashSet;
@@ -313,12 +314,10 @@ public final class Agent implements AgentService, AutoCloseable {
 
     private final class ZonesOfPurges implements Purges.Zones {
         @Override
-        public boolean put(Collection<Purge> fresh) {
-            boolean done = true;
-            for (ZoneAgent zone : zones) {
-                done &= zone.purge(fresh);
-            }
-            return done;
+        public Set<ZoneAgent.Obstacle> put(Collection<Purge> fresh) {
+            Set<ZoneAgent.Obstacle> obstacles = EnumSet.noneOf(ZoneAgent.Obstacle.class);
+            zones.forEach(zone -> zone.purge(fresh).ifPresent(obstacles::add));
+            return obstacles;
         }
 
         @Override

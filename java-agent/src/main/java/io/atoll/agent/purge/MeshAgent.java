@@ -38,10 +38,10 @@ final class MeshAgent {
         /** Purges that it has now. */
         void told(MeshAgent agent, List<Purge> purges);
 
-        /** Purges that it knows. Completes once they are in force here. */
+        /** Purges that it knows. Completes once they are in force here, but for zones whose file is spoilt: that may last for days. */
         CompletableFuture<?> heard(List<Purge> purges);
 
-        /** It could not be asked for so long that it may have forgotten purges since. Completes once that is mended here. */
+        /** It could not be asked for so long that it may have forgotten purges since. Completes once that is mended, as above. */
         CompletableFuture<?> missed(MeshAgent agent);
     }
 

@@ -27,6 +27,7 @@ import io.atoll.agent.store.Purge;
 import io.atoll.agent.store.PurgeJournal;
 import io.atoll.agent.view.PurgeView;
 import io.atoll.agent.zone.AgentContext;
+import io.atoll.agent.zone.ZoneAgent.Obstacle;
 import io.atoll.agent.zone.ZoneAgent.PurgeBook;
 import io.atoll.core.zone.ZonePurges;
 import io.atoll.core.zone.ZonePurges.Kind;
@@ -74,19 +75,22 @@ public final class Purges implements PurgeService, PurgeBook, MeshAgent.Listener
     private long last;
     private long settled;
     private long settleAfterMs = SETTLE_FIRST_MS;
+    private Set<Obstacle> obstacles = Set.of();
     private CompletableFuture<Void> settling = CompletableFuture.completedFuture(null);
+    private CompletableFuture<Void> published = CompletableFuture.completedFuture(null);
     private long startedMs;
     private long aliveMs;
     private ScheduledFuture<?> actions;
+    private ScheduledFuture<?> again;
 
     /** The zones of this host; on the agent's thread. */
     public interface Zones {
         /**
          * Puts purges in force, and what was put before.
          *
-         * @return false while nginx publishes a configuration, for which it may have copied what stood before: call again
+         * @return what keeps them from being in force, in any zone; empty when they are. Call again then
          */
-        boolean put(Collection<Purge> purges);
+        Set<Obstacle> put(Collection<Purge> purges);
 
         /** What nginx has in front of a key now, in each zone. */
         Set<Long> generations(String key);
@@ -281,7 +285,7 @@ public final class Purges implements PurgeService, PurgeBook, MeshAgent.Listener
                 settle(List.of(unrecorded));
             }
             return null;
-        }, loop).thenComposeAsync(done -> settling, loop);
+        }, loop).thenComposeAsync(done -> published, loop);
     }
 
     // ---- what others ask
@@ -309,12 +313,23 @@ public final class Purges implements PurgeService, PurgeBook, MeshAgent.Listener
 
     /** Puts purges in force, and goes on trying while nginx publishes, or has no zone file that can be used. */
     private void settle(Collection<Purge> fresh) {
-        if (zones.put(fresh)) {
+        obstacles = zones.put(fresh);
+        boolean begins = false;
+        if (!obstacles.contains(Obstacle.PUBLISHING)) {
+            published.complete(null);
+        } else if (published.isDone()) {
+            published = new CompletableFuture<>();
+            begins = true;
+        }
+        if (obstacles.isEmpty()) {
             settled = last;
             settling.complete(null);
             answerWhoWaits();
         } else if (settling.isDone()) {
             settling = new CompletableFuture<>();
+            begins = true;
+        }
+        if (begins) {
             settleAfterMs = SETTLE_FIRST_MS;
             settleLater();
         }
@@ -332,7 +347,10 @@ public final class Purges implements PurgeService, PurgeBook, MeshAgent.Listener
     }
 
     private void settleLater() {
-        loop.schedule(this::settleAgain, settleAfterMs, TimeUnit.MILLISECONDS);
+        if (again != null) {
+            again.cancel(false);
+        }
+        again = loop.schedule(this::settleAgain, settleAfterMs, TimeUnit.MILLISECONDS);
     }
 
     @Override
@@ -411,7 +429,7 @@ public final class Purges implements PurgeService, PurgeBook, MeshAgent.Listener
             return CompletableFuture.completedFuture(null);
         }
         LOG.info("{} purges were missed and are in force now", unknown.size());
-        return accept(unknown, Set.of()).thenCompose(fresh -> settling);
+        return accept(unknown, Set.of()).thenCompose(fresh -> published);
     }
 
     @Override
@@ -456,12 +474,17 @@ public final class Purges implements PurgeService, PurgeBook, MeshAgent.Listener
     private PurgeView view(Purge purge) {
         List<PurgeView.Node> nodes = new ArrayList<>();
         nodes.add(new PurgeView.Node("local", isInForce(purge) ? "done" : "pending", "",
-                isInForce(purge) ? files.outcome(purge.id()) : "nginx publishes a configuration"));
+                isInForce(purge) ? files.outcome(purge.id()) : hindrance()));
         deliveries.getOrDefault(purge.id(), Map.of()).forEach((url, wall) -> nodes.add(node(url, wall)));
         List<String> states = nodes.stream().map(PurgeView.Node::state).toList();
         return new PurgeView(purge.id(), word(purge.kind()), purge.text(), Long.toHexString(purge.number()),
                 Instant.ofEpochMilli(purge.wall()).toString(), purge.origin(), purge.note(),
                 states.contains("pending") ? "pending" : states.contains("expired") ? "expired" : "done", nodes);
+    }
+
+    private String hindrance() {
+        return obstacles.contains(Obstacle.PUBLISHING) ? "nginx publishes a configuration"
+                : "a zone file cannot be used: see the zones in /v1/status";
     }
 
     private PurgeView.Node node(String url, long wall) {

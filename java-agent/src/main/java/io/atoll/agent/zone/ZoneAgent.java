@@ -9,6 +9,7 @@ import java.util.Collection;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.Set;
 import java.util.function.BiConsumer;
@@ -68,6 +69,14 @@ public final class ZoneAgent {
 
         /** Tells of a zone that has purges up to a number. */
         void found(Path zone, long last);
+    }
+
+    /** What keeps purges from being in force in a zone. */
+    public enum Obstacle {
+        /** nginx may have copied the purges of before into a file that is to take this one's place. Over in some 0.1 s. */
+        PUBLISHING,
+        /** nginx may serve from a copy, or from a file, that this agent does not reach. Until somebody mends it. */
+        SPOILT
     }
 
     private final Path path;
@@ -293,28 +302,29 @@ public final class ZoneAgent {
      * Puts purges in force, at once, also where another file has just taken this one's place; and tells workers when the
      * agent is in sync.
      *
-     * @return false while nginx publishes: it may have copied the purges of before into a file that is to take this one's
-     *         place; and while the file is spoilt, since its nginx may serve from a copy that nothing reaches. Call again then
+     * @return what keeps them from being in force; empty when they are. Call again then
      */
-    public boolean purge(Collection<Purge> purges) {
-        boolean[] inForce = {true};
-        guarded(() -> {
-            if (zone != null && zone.agentEpoch() != agentEpoch) {
-                lookAfter();
-            }
-            inForce[0] = zone != null || !isSpoilt();
-            if (zone == null || zone.agentEpoch() != agentEpoch) {
-                return;
-            }
-            zone.purges().ifPresent(section -> purges.forEach(purge -> section.put(purge.kind(), purge.text(),
-                    purge.number())));
-            renewPurges();
-            inForce[0] = !isPublishing();
-            if (zone.isReplaced() || file.isReplaced()) {
-                inForce[0] |= follow();
-            }
-        });
-        return inForce[0];
+    public Optional<Obstacle> purge(Collection<Purge> purges) {
+        return reading(() -> put(purges), () -> Optional.of(Obstacle.SPOILT));
+    }
+
+    private Optional<Obstacle> put(Collection<Purge> purges) {
+        if (zone != null && zone.agentEpoch() != agentEpoch) {
+            lookAfter();
+        }
+        if (zone == null) {
+            return isSpoilt() ? Optional.of(Obstacle.SPOILT) : Optional.empty();
+        }
+        if (zone.agentEpoch() != agentEpoch) {
+            return Optional.empty();
+        }
+        zone.purges().ifPresent(section -> purges.forEach(purge -> section.put(purge.kind(), purge.text(), purge.number())));
+        renewPurges();
+        boolean publishing = isPublishing();
+        if ((zone.isReplaced() || file.isReplaced()) && follow()) {
+            return Optional.empty();
+        }
+        return publishing ? Optional.of(Obstacle.PUBLISHING) : Optional.empty();
     }
 
     /** Whether what stands at the path was a zone file, or took the place of one, and is none now: cut short, or written over. */

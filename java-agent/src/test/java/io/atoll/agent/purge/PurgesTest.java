@@ -16,11 +16,14 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.TimeUnit;
 
+import io.atoll.agent.api.PurgeService;
 import io.atoll.agent.config.AgentConfig.PurgeConfig;
 import io.atoll.agent.os.Posix;
 import io.atoll.agent.store.Purge;
 import io.atoll.agent.testing.Await;
+import io.atoll.agent.view.PurgeView;
 import io.atoll.agent.zone.AgentContext;
+import io.atoll.agent.zone.ZoneAgent.Obstacle;
 import io.atoll.core.zone.ZonePurges.Kind;
 import io.netty.channel.DefaultEventLoop;
 import org.junit.jupiter.api.AfterEach;
@@ -34,6 +37,7 @@ class PurgesTest {
     private final DefaultEventLoop loop = new DefaultEventLoop();
     private final ExecutorService disk = Executors.newSingleThreadExecutor();
     private final ConcurrentLinkedQueue<Purge> inForce = new ConcurrentLinkedQueue<>();
+    private volatile Set<Obstacle> obstacles = Set.of();
 
     @AfterEach
     void end() throws InterruptedException {
@@ -47,9 +51,9 @@ class PurgesTest {
         return new Purges(config, path, "", new AgentContext(loop, Posix::monotonicMs, new SplittableRandom(1)), disk,
                 new Purges.Zones() {
                     @Override
-                    public boolean put(Collection<Purge> purges) {
+                    public Set<Obstacle> put(Collection<Purge> purges) {
                         inForce.addAll(purges);
-                        return true;
+                        return obstacles;
                     }
 
                     @Override
@@ -73,5 +77,52 @@ class PurgesTest {
             String id = inForce.peek().id();
             assertTrue(purges.find(id).join().isPresent());
         }
+    }
+
+    private static List<Purge> purge(String key) {
+        return List.of(new Purge(key, Kind.KEY, key, 0, System.currentTimeMillis(), "edge2", ""));
+    }
+
+    private CompletableFuture<?> heard(Purges purges, String key) {
+        return CompletableFuture.supplyAsync(() -> purges.heard(purge(key)), loop).thenCompose(heard -> heard);
+    }
+
+    /** Who asks another agent neither tells nor asks it anything else until this is done. */
+    @Test
+    void shouldBeDoneWithWhatAnotherAgentKnowsWhileAZoneIsSpoiltButNotWhileNginxPublishes() throws Exception {
+        try (Purges purges = purges(folder.resolve("purges"))) {
+            obstacles = Set.of(Obstacle.SPOILT);
+            heard(purges, "host/1").get(10, TimeUnit.SECONDS);
+            CompletableFuture<Integer> received = purges.receive(purge("host/2"));
+            obstacles = Set.of(Obstacle.SPOILT, Obstacle.PUBLISHING);
+            CompletableFuture<?> third = heard(purges, "host/3");
+            Await.until("the third to be put", () -> inForce.stream().anyMatch(one -> one.id().equals("host/3")));
+            CompletableFuture.runAsync(() -> { }, loop).join();
+            assertTrue(!third.isDone());
+            obstacles = Set.of(Obstacle.SPOILT);
+            third.get(10, TimeUnit.SECONDS);
+            assertTrue(!received.isDone());
+            assertEquals("pending", purges.find("host/3").join().orElseThrow().state());
+            obstacles = Set.of();
+            assertEquals(1, received.get(10, TimeUnit.SECONDS));
+            assertEquals("done", purges.find("host/3").join().orElseThrow().state());
+        }
+    }
+
+    @Test
+    void shouldSayWhatKeepsAPurgeFromBeingInForce() throws Exception {
+        try (Purges purges = purges(folder.resolve("purges"))) {
+            obstacles = Set.of(Obstacle.PUBLISHING);
+            PurgeService.Wanted wanted = new PurgeService.Wanted("1", Kind.KEY, "host/1", "");
+            PurgeView.Node publishing = purges.purge(wanted).join().nodes().get(0);
+            assertEquals("nginx publishes a configuration", publishing.detail());
+            obstacles = Set.of(Obstacle.SPOILT);
+            Await.until("the zone to be what keeps it", () -> detail(purges).equals("a zone file cannot be used: see the zones in /v1/status"),
+                    () -> detail(purges));
+        }
+    }
+
+    private static String detail(Purges purges) {
+        return purges.find("1").join().orElseThrow().nodes().get(0).detail();
     }
 }

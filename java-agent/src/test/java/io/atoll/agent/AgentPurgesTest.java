@@ -2,25 +2,36 @@ package io.atoll.agent;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import java.io.IOException;
 import java.net.InetSocketAddress;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
+import java.util.List;
+import java.util.Random;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import io.atoll.agent.testing.AgentRig;
 import io.atoll.agent.testing.Await;
 import io.atoll.agent.testing.ZoneFixture;
 import io.atoll.agent.testing.ZoneFixture.ProbeSpec;
 import io.atoll.agent.testing.ZoneFixture.Server;
+import io.atoll.core.zone.ZoneLayout;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Purges, with zone files that cannot be used. */
 class AgentPurgesTest {
     @TempDir
     Path folder;
 
-    private static void zone(Path path) throws Exception {
-        ZoneFixture.create(path, ProbeSpec.none(), 0, Server.at(new InetSocketAddress("10.0.0.1", 80)));
+    private static ZoneFixture zone(Path path) throws Exception {
+        return ZoneFixture.create(path, ProbeSpec.none(), 0, Server.at(new InetSocketAddress("10.0.0.1", 80)));
     }
 
     private static void purge(AgentRig agent, String key) {
@@ -51,6 +62,96 @@ class AgentPurgesTest {
                 purge(agent, "host/told");
                 Await.until("the other to be told", () -> knows(other, "host/told"), () -> agent.get("/v1/purges").body());
             }
+        }
+    }
+
+    private interface Spoiler {
+        void spoil(Path zone) throws IOException;
+    }
+
+    private static void write(Path zone, long at, byte[] bytes) throws IOException {
+        try (FileChannel channel = FileChannel.open(zone, StandardOpenOption.WRITE)) {
+            channel.write(ByteBuffer.wrap(bytes), at);
+        }
+    }
+
+    private static void truncate(Path zone) throws IOException {
+        try (FileChannel channel = FileChannel.open(zone, StandardOpenOption.WRITE)) {
+            channel.truncate(0);
+        }
+    }
+
+    private static String purged(AgentRig agent, String id) {
+        return agent.json("/v1/purges/" + id).path("state").asText();
+    }
+
+    /** Its nginx serves from a copy, until it is reloaded and has made the file anew. */
+    @ParameterizedTest
+    @ValueSource(strings = {"TRUNCATED", "BAD_MAGIC", "AWAIT_READY"})
+    void shouldHoldAPurgePendingFromTheFaultUntilThereIsANewFile(String state) throws Exception {
+        Path path = folder.resolve("nginx.zone");
+        zone(path);
+        byte[] bytes = new byte[(int) Files.size(path)];
+        Spoiler spoiler = switch (state) {
+            case "TRUNCATED" -> AgentPurgesTest::truncate;
+            case "AWAIT_READY" -> zone -> write(zone, 0, bytes);
+            default -> zone -> {
+                new Random(7).nextBytes(bytes);
+                write(zone, 0, bytes);
+            };
+        };
+        try (AgentRig agent = new AgentRig(folder)) {
+            agent.awaitState("OK");
+            spoiler.spoil(path);
+            String first = pending(agent, "host/1");
+            agent.awaitState(state);
+            Files.delete(path);
+            agent.awaitState("MISSING");
+            String second = pending(agent, "host/2");
+            assertEquals("pending", purged(agent, first));
+            zone(path);
+            for (String id : List.of(first, second)) {
+                Await.until("the purge to be in force", () -> purged(agent, id).equals("done"), () -> purged(agent, id));
+            }
+        }
+    }
+
+    private static String pending(AgentRig agent, String key) {
+        JsonNode answer = AgentRig.parse(agent.send("POST", "/v1/purge", "{\"key\": \"" + key + "\"}").body());
+        assertEquals("pending", answer.path("state").asText(), answer::toString);
+        assertEquals("a zone file cannot be used: see the zones in /v1/status", answer.path("nodes").get(0).path("detail").asText());
+        return answer.path("id").asText();
+    }
+
+    /** As when nginx and its module are of another build than the agent. */
+    @Test
+    void shouldHoldAPurgePendingWhileTheFileThatNginxUsesCannotBeUsed() throws Exception {
+        Path path = folder.resolve("nginx.zone");
+        zone(path);
+        try (AgentRig agent = new AgentRig(folder)) {
+            agent.awaitState("OK");
+            Path fresh = folder.resolve("fresh");
+            ZoneFixture other = zone(fresh);
+            other.setVersion(0x00020000);
+            Files.move(fresh, path, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+            String id = pending(agent, "host/1");
+            assertEquals("OK", agent.state());
+            other.setVersion(ZoneLayout.VERSION);
+            Await.until("the purge to be in force", () -> purged(agent, id).equals("done"), () -> purged(agent, id));
+            other.setVersion(0x00020000);
+        }
+        try (AgentRig agent = new AgentRig(folder)) {
+            assertEquals("VERSION_MISMATCH", agent.state());
+            pending(agent, "host/2");
+        }
+    }
+
+    @Test
+    void shouldNotWaitForAZoneThatWasNeverThere() throws Exception {
+        try (AgentRig agent = new AgentRig(folder)) {
+            assertEquals("MISSING", agent.state());
+            JsonNode answer = AgentRig.parse(agent.send("POST", "/v1/purge", "{\"key\": \"host/1\"}").body());
+            assertEquals("done", answer.path("state").asText(), answer::toString);
         }
     }
 }

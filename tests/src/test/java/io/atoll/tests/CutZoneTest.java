@@ -77,6 +77,12 @@ class CutZoneTest {
                 zone.write(0, garbage((int) zone.length()));
             }
         },
+        ZEROED(true, false) {
+            @Override
+            void strike(ZoneFile zone) {
+                zone.write(0, new byte[(int) zone.length()]);
+            }
+        },
         REMOVED(false, true) {
             @Override
             void strike(ZoneFile zone) throws IOException {
@@ -137,7 +143,7 @@ class CutZoneTest {
             assertEquals(fault.lost ? "pending" : "done", purge.path("state").asText(), fault + ": " + purge);
             Load.Report report = load.report().since(began);
             Scene.print("%s: %s", fault, report.line());
-            mend(fault, front);
+            mend(fault, front, agent);
             ZoneFile zone = new ZoneFile(front.zone());
             Await.until(fault + ": the agent to bring the drain back", LIMIT, () -> zone.word(HeaderRecord.AGENT_PID) == agent.pid()
                     && zone.stands(Front.ATOLL, peers.name(3), Reason.ADMIN));
@@ -190,9 +196,13 @@ class CutZoneTest {
     }
 
     /** As the error log says; what is another's file is left alone until it is gone. */
-    private static void mend(Fault fault, Nginx front) throws IOException {
+    private static void mend(Fault fault, Nginx front, Agent agent) throws IOException {
         if (!fault.replaced) {
             Files.delete(front.zone());
+            Await.until(fault + ": the agent to miss it", LIMIT,
+                    () -> agent.get("/v1/status").path("zones").get(0).path("state").asText().equals("MISSING"));
+            JsonNode purge = agent.call("POST", "/v1/purge", "{\"key\": \"another/key\"}");
+            assertEquals("pending", purge.path("state").asText(), fault + ", removed: " + purge);
         }
         front.reload();
     }

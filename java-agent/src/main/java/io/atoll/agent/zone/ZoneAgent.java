@@ -89,6 +89,8 @@ public final class ZoneAgent {
 
     private String state = "NEW";
     private String detail = "";
+    private boolean known;
+    private boolean spoilt;
     private ZoneFile file;
     private Zone zone;
     private long agentEpoch;
@@ -258,6 +260,8 @@ public final class ZoneAgent {
         }
         state = newState;
         detail = why;
+        known |= newState.equals("OK");
+        spoilt = isSpoiltAfter(newState);
         if (newState.equals("OK")) {
             LOG.info("{}: attached as agent {}: epoch {}, {} slots, layout OK", path, agentEpoch, zone.epoch(),
                     zone.slotCount());
@@ -313,7 +317,7 @@ public final class ZoneAgent {
             lookAfter();
         }
         if (zone == null) {
-            return isSpoilt() ? Optional.of(Obstacle.SPOILT) : Optional.empty();
+            return spoilt ? Optional.of(Obstacle.SPOILT) : Optional.empty();
         }
         if (zone.agentEpoch() != agentEpoch) {
             return Optional.empty();
@@ -321,15 +325,24 @@ public final class ZoneAgent {
         zone.purges().ifPresent(section -> purges.forEach(purge -> section.put(purge.kind(), purge.text(), purge.number())));
         renewPurges();
         boolean publishing = isPublishing();
-        if ((zone.isReplaced() || file.isReplaced()) && follow()) {
+        boolean replaced = zone.isReplaced() || file.isReplaced();
+        if (replaced && follow()) {
             return Optional.empty();
         }
-        return publishing ? Optional.of(Obstacle.PUBLISHING) : Optional.empty();
+        return publishing ? Optional.of(Obstacle.PUBLISHING) : replaced ? Optional.of(Obstacle.SPOILT) : Optional.empty();
     }
 
-    /** Whether what stands at the path was a zone file, or took the place of one, and is none now: cut short, or written over. */
-    private boolean isSpoilt() {
-        return state.equals("TRUNCATED") || state.equals("BAD_MAGIC");
+    /**
+     * Whether nginx may serve from what this agent does not reach: since a file stood there that cannot be used, or the one that was
+     * attached is gone, and until one can be used again. Of a file that was never there, or is of another boot, no nginx has a copy.
+     */
+    private boolean isSpoiltAfter(String newState) {
+        return switch (newState) {
+            case "OK" -> false;
+            case "STANDBY" -> spoilt;
+            case "MISSING", "OTHER_BOOT" -> spoilt || known;
+            default -> true;
+        };
     }
 
     /** Whether nginx, or who else publishes, holds the lock. Who takes it after this call sees all that was written before. */

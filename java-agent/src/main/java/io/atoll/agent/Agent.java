@@ -316,7 +316,17 @@ public final class Agent implements AgentService, AutoCloseable {
         @Override
         public Set<ZoneAgent.Obstacle> put(Collection<Purge> fresh) {
             Set<ZoneAgent.Obstacle> obstacles = EnumSet.noneOf(ZoneAgent.Obstacle.class);
-            zones.forEach(zone -> zone.purge(fresh).ifPresent(obstacles::add));
+            RuntimeException problem = null;
+            for (ZoneAgent zone : zones) {
+                try {
+                    zone.purge(fresh).ifPresent(obstacles::add);
+                } catch (RuntimeException e) {
+                    problem = e;
+                }
+            }
+            if (problem != null) {
+                throw problem;
+            }
             return obstacles;
         }
 

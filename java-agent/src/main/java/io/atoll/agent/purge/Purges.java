@@ -69,6 +69,8 @@ public final class Purges implements PurgeService, PurgeBook, MeshAgent.Listener
     private final Map<String, Map<String, Long>> deliveries;
     private final List<MeshAgent> agents = new ArrayList<>();
     private final List<Waiting> waiting = new ArrayList<>();
+    private final List<Purge> late = new ArrayList<>();
+    private final Recurring putting = new Recurring("Purges cannot be put in force", this::putLate);
 
     private boolean inSync;
     private volatile boolean shownInSync;
@@ -89,6 +91,7 @@ public final class Purges implements PurgeService, PurgeBook, MeshAgent.Listener
          * Puts purges in force, and what was put before.
          *
          * @return what keeps them from being in force, in any zone; empty when they are. Call again then
+         * @throws RuntimeException of a zone; the others have them. Call again with the same
          */
         Set<Obstacle> put(Collection<Purge> purges);
 
@@ -176,14 +179,15 @@ public final class Purges implements PurgeService, PurgeBook, MeshAgent.Listener
         startedMs = context.clock().getAsLong();
         aliveNow();
         expire();
-        act();
-        actions = loop.scheduleWithFixedDelay(this::act, 50, 50, TimeUnit.MILLISECONDS);
+        Recurring acting = new Recurring("Other agents can neither be told nor asked", this::act);
+        acting.run();
+        actions = loop.scheduleWithFixedDelay(acting, 50, 50, TimeUnit.MILLISECONDS);
     }
 
     private void act() {
         agents.forEach(agent -> agent.act(ASK_EVERY_MS));
         long now = context.clock().getAsLong();
-        if (!inSync && (agents.stream().allMatch(MeshAgent::wasAsked)
+        if (!shownInSync && (agents.stream().allMatch(MeshAgent::wasAsked)
                 || now - startedMs > config.syncTimeout().toMillis())) {
             inSync = true;
             zones.put(List.of());
@@ -311,9 +315,16 @@ public final class Purges implements PurgeService, PurgeBook, MeshAgent.Listener
         }, loop);
     }
 
+    private void putLate() {
+        obstacles = Set.of(Obstacle.SPOILT);
+        obstacles = zones.put(late);
+        late.clear();
+    }
+
     /** Puts purges in force, and goes on trying while nginx publishes, or has no zone file that can be used. */
     private void settle(Collection<Purge> fresh) {
-        obstacles = zones.put(fresh);
+        late.addAll(fresh);
+        putting.run();
         boolean begins = false;
         if (!obstacles.contains(Obstacle.PUBLISHING)) {
             published.complete(null);

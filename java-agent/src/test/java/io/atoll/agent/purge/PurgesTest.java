@@ -12,9 +12,14 @@ import java.util.Set;
 import java.util.SplittableRandom;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.logging.Handler;
+import java.util.logging.LogRecord;
+import java.util.logging.Logger;
 
 import io.atoll.agent.api.PurgeService;
 import io.atoll.agent.config.AgentConfig.PurgeConfig;
@@ -37,6 +42,7 @@ class PurgesTest {
     private final DefaultEventLoop loop = new DefaultEventLoop();
     private final ExecutorService disk = Executors.newSingleThreadExecutor();
     private final ConcurrentLinkedQueue<Purge> inForce = new ConcurrentLinkedQueue<>();
+    private final AtomicInteger faults = new AtomicInteger();
     private volatile Set<Obstacle> obstacles = Set.of();
 
     @AfterEach
@@ -46,12 +52,15 @@ class PurgesTest {
         assertTrue(disk.awaitTermination(5, TimeUnit.SECONDS));
     }
 
-    private Purges purges(Path path) throws Exception {
-        PurgeConfig config = new PurgeConfig(List.of(), Duration.ofDays(7), Duration.ofSeconds(1), List.of());
+    private Purges purges(Path path, String... agents) throws Exception {
+        PurgeConfig config = new PurgeConfig(List.of(agents), Duration.ofDays(7), Duration.ofMillis(200), List.of());
         return new Purges(config, path, "", new AgentContext(loop, Posix::monotonicMs, new SplittableRandom(1)), disk,
                 new Purges.Zones() {
                     @Override
                     public Set<Obstacle> put(Collection<Purge> purges) {
+                        if (faults.getAndDecrement() > 0) {
+                            throw new IllegalStateException("a fault of the test");
+                        }
                         inForce.addAll(purges);
                         return obstacles;
                     }
@@ -124,5 +133,60 @@ class PurgesTest {
 
     private static String detail(Purges purges) {
         return purges.find("1").join().orElseThrow().nodes().get(0).detail();
+    }
+
+    private static void loggingOnce(String beginning, Action action) throws Exception {
+        List<String> lines = new CopyOnWriteArrayList<>();
+        Handler handler = new Handler() {
+            @Override
+            public void publish(LogRecord line) {
+                lines.add(line.getMessage());
+            }
+
+            @Override
+            public void flush() {}
+
+            @Override
+            public void close() {}
+        };
+        Logger logger = Logger.getLogger("io.atoll.purge");
+        logger.setUseParentHandlers(false);
+        logger.addHandler(handler);
+        try {
+            action.run();
+        } finally {
+            logger.removeHandler(handler);
+            logger.setUseParentHandlers(true);
+        }
+        assertEquals(1, lines.stream().filter(line -> line.startsWith(beginning)).count(), lines::toString);
+    }
+
+    private interface Action {
+        void run() throws Exception;
+    }
+
+    @Test
+    void shouldGoOnAskingAfterAFault() throws Exception {
+        try (Purges purges = purges(folder.resolve("purges"), "http://127.0.0.1:1")) {
+            loggingOnce("Other agents can neither be told nor asked", () -> {
+                faults.set(5);
+                CompletableFuture.runAsync(purges::start, loop).join();
+                Await.until("it to be in sync", purges::isShownInSync, faults::get);
+            });
+            CompletableFuture.runAsync(purges::stop, loop).join();
+        }
+    }
+
+    @Test
+    void shouldGoOnPuttingAPurgeInForceAfterAFault() throws Exception {
+        try (Purges purges = purges(folder.resolve("purges"))) {
+            loggingOnce("Purges cannot be put in force", () -> {
+                faults.set(5);
+                PurgeView answer = purges.purge(new PurgeService.Wanted("1", Kind.KEY, "host/1", "")).join();
+                assertTrue(answer.state().matches("pending|done"), answer.state());
+                Await.until("the purge to be in force", () -> purges.find("1").join().orElseThrow().state().equals("done"), faults::get);
+            });
+            assertEquals(List.of("host/1"), inForce.stream().map(Purge::text).toList());
+        }
     }
 }

@@ -5,12 +5,11 @@ import java.net.InetSocketAddress;
 import java.net.NetworkInterface;
 import java.net.SocketException;
 import java.net.UnknownHostException;
-import java.util.regex.Pattern;
+
+import io.netty.util.NetUtil;
 
 /** Where to listen, as written: a host and a port. */
 public record ListenAddress(String host, int port) {
-    private static final Pattern LITERAL = Pattern.compile("\\d+(\\.\\d+){3}");
-
     /** Returns null for anything but HOST:PORT or [IPV6]:PORT. */
     public static ListenAddress parse(String text) {
         int colon = text.lastIndexOf(':');
@@ -62,8 +61,9 @@ public record ListenAddress(String host, int port) {
                 && (address.isLoopbackAddress() || NetworkInterface.getByInetAddress(address) != null);
     }
 
-    private boolean isLiteral() {
-        return host.contains(":") || LITERAL.matcher(host).matches();
+    /** What no resolver is asked for. */
+    boolean isLiteral() {
+        return host.contains(":") || NetUtil.isValidIpV4Address(host);
     }
 
     @Override

@@ -132,9 +132,8 @@ final class Section {
     private static InetSocketAddress nameServer(String text) {
         boolean withPort = text.startsWith("[") || text.chars().filter(c -> c == ':').count() == 1;
         ListenAddress address = ListenAddress.parse(withPort ? text : text.contains(":") ? "[" + text + "]:53" : text + ":53");
-        boolean literal = address != null && (address.host().contains(":") || address.host().matches("\\d{1,3}(\\.\\d{1,3}){3}"));
         try {
-            return literal && address.port() > 0 ? address.resolve() : null;
+            return address != null && address.isLiteral() && address.port() > 0 ? address.resolve() : null;
         } catch (UnknownHostException e) {
             return null;
         }

@@ -10,6 +10,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 
+import io.netty.util.NetUtil;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -64,7 +65,8 @@ record ResolvConf(List<InetSocketAddress> servers, List<String> search, int ndot
     }
 
     private static void server(String text, List<InetSocketAddress> servers) {
-        if (text.matches("[0-9.]+|[0-9A-Fa-f:.]+(%.+)?")) {
+        // What is no literal, the system's resolver would be asked for.
+        if (NetUtil.isValidIpV4Address(text) || text.matches("[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(%.+)?")) {
             try {
                 servers.add(new InetSocketAddress(InetAddress.getByName(text), PORT));
             } catch (UnknownHostException e) {

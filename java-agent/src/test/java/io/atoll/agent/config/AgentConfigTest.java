@@ -1,6 +1,7 @@
 package io.atoll.agent.config;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -175,6 +176,16 @@ class AgentConfigTest {
         assertEquals("[::1]:80", ListenAddress.parse("[::1]:80").toString());
         for (String wrong : new String[] {"", ":80", "a", "a:", "a:x", "a:65536", "a:-1", "::1:80", "a b:1", "[a]:1"}) {
             assertNull(ListenAddress.parse(wrong), wrong);
+        }
+    }
+
+    @Test
+    void shouldTakeForALiteralWhatNoResolverIsAskedFor() {
+        for (String literal : new String[] {"0.0.0.0", "255.1.2.3", "::1", "fd00::53"}) {
+            assertTrue(new ListenAddress(literal, 80).isLiteral(), literal);
+        }
+        for (String name : new String[] {"999.1.1.1", "256.0.0.1", "1.2.3", "1.2.3.4.5", "localhost", "1.2.3.x"}) {
+            assertFalse(new ListenAddress(name, 80).isLiteral(), name);
         }
     }
 

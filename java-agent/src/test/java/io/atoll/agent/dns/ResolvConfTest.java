@@ -27,6 +27,8 @@ class ResolvConfTest {
                 nameserver 10.0.0.1
                 nameserver fd00::53   ; the second
                 nameserver no.address
+                nameserver 999.1.1.1
+                nameserver 1:2
                 search corp.example. example
                 options ndots:2 attempts:3 rotate
                 """);

@@ -9,7 +9,9 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
@@ -30,6 +32,7 @@ import org.junit.jupiter.api.io.TempDir;
 class NewcomersTest {
     private static final int HANDOVER_MS = 600_000;
     private static final int ATTEMPTS = 30;
+    private static final long CALL_LIMIT_NS = TimeUnit.SECONDS.toNanos(2);
     private static final Set<String> BEFORE = Set.of("10.0.0.1:80", "10.0.0.2:80");
     private static final String TOLD = ScriptedServer.response(200, "{\"rings\": [" + rings(server("10.0.0.1:80"), server("10.0.0.2:80")) + "]}");
     /** Of a node that was told of the change already. */
@@ -163,14 +166,19 @@ class NewcomersTest {
     @Test
     void shouldBelieveOneThatAnswersWhileAnotherNeverDoes() throws Exception {
         ScriptedServer silent = other(number -> "");
-        ScriptedServer other = other(number -> number == 0 ? KNOWN : TOLD);
+        AtomicLong askedNs = new AtomicLong();
+        AtomicLong waitedNs = new AtomicLong();
+        ScriptedServer other = other(number -> {
+            waitedNs.set(System.nanoTime() - askedNs.getAndSet(System.nanoTime()));
+            return number == 0 ? KNOWN : TOLD;
+        });
         try (AgentRig agent = agent()) {
-            awaitRequests(silent, 1);
-            awaitRequests(other, 1);
-            AgentRig.awaitHeartbeats(zone, 5);
-            assertEquals(1, asked(other), "asked again when all calls have ended");
             awaitTold();
-            assertEquals(2, asked(silent));
+            assertTrue(waitedNs.get() > CALL_LIMIT_NS / 2, "asked again when all calls have ended, not after " + waitedNs.get() + " ns");
+            awaitRequests(silent, 2);
+            AgentRig.awaitHeartbeats(zone, 3);
+            assertEquals(2, asked(silent), "nobody is asked once it is known");
+            assertEquals(2, asked(other));
             assertEquals("OK", agent.state());
         }
     }

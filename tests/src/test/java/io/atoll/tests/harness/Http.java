@@ -3,6 +3,7 @@ package io.atoll.tests.harness;
 import java.io.EOFException;
 import java.io.IOException;
 import java.net.InetSocketAddress;
+import java.net.ProtocolException;
 import java.net.SocketAddress;
 import java.net.SocketTimeoutException;
 import java.net.UnixDomainSocketAddress;
@@ -18,8 +19,12 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.regex.Pattern;
 
-/** One HTTP/1.1 connection over TCP or a unix socket, kept alive, with pipelining. One thread. */
+/**
+ * One HTTP/1.1 connection over TCP or a unix socket, kept alive, with pipelining. One thread. What is no whole and well-formed answer is an
+ * IOException.
+ */
 public final class Http implements AutoCloseable {
     /** A response, read whole; header names in lower case. */
     public record Response(int status, Map<String, String> headers, String body) {
@@ -30,6 +35,7 @@ public final class Http implements AutoCloseable {
     }
 
     private static final int PIPELINE = 64;
+    private static final Pattern STATUS = Pattern.compile("HTTP/1\\.[01] [1-9][0-9][0-9]( .*)?");
 
     private final SocketChannel channel;
     private final Selector selector;
@@ -162,11 +168,17 @@ public final class Http implements AutoCloseable {
     }
 
     private Response read(String method) throws IOException {
-        String[] head = line().split(" ", 3);
-        int status = Integer.parseInt(head[1]);
+        String first = line();
+        if (!STATUS.matcher(first).matches()) {
+            throw new ProtocolException("no status line: " + first);
+        }
+        int status = Integer.parseInt(first.substring(9, 12));
         Map<String, String> headers = new HashMap<>();
         for (String line; !(line = line()).isEmpty(); ) {
             int colon = line.indexOf(':');
+            if (colon <= 0) {
+                throw new ProtocolException("no header: " + line);
+            }
             headers.put(line.substring(0, colon).toLowerCase(Locale.ROOT), line.substring(colon + 1).trim());
         }
         closing = headers.getOrDefault("connection", "").equalsIgnoreCase("close");
@@ -179,12 +191,12 @@ public final class Http implements AutoCloseable {
         }
         StringBuilder body = new StringBuilder();
         if (headers.getOrDefault("transfer-encoding", "").equalsIgnoreCase("chunked")) {
-            for (int size; (size = Integer.parseInt(line().trim(), 16)) > 0; line()) {
+            for (int size; (size = size(line(), 16)) > 0; line()) {
                 take(size, body);
             }
             line();
         } else if (headers.containsKey("content-length")) {
-            take(Integer.parseInt(headers.get("content-length")), body);
+            take(size(headers.get("content-length"), 10), body);
         } else {
             closing = true;
             while (in.hasRemaining() || fill()) {
@@ -192,6 +204,14 @@ public final class Http implements AutoCloseable {
             }
         }
         return body.toString();
+    }
+
+    private static int size(String text, int radix) throws IOException {
+        try {
+            return Math.toIntExact(Long.parseUnsignedLong(text.trim(), radix));
+        } catch (NumberFormatException | ArithmeticException e) {
+            throw new ProtocolException("no size of a body: " + text);
+        }
     }
 
     private String line() throws IOException {

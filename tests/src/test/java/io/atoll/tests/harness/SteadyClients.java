@@ -2,6 +2,7 @@ package io.atoll.tests.harness;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.IntFunction;
 
 /**
@@ -22,7 +23,9 @@ public final class SteadyClients implements AutoCloseable {
     private final List<Thread> threads = new ArrayList<>();
     private final long start = System.nanoTime();
     private final int rate;
+    private final AtomicReference<Throwable> problem = new AtomicReference<>();
     private volatile boolean ended;
+    private volatile boolean abandoned;
 
     private SteadyClients(int rate) {
         this.rate = rate;
@@ -47,16 +50,25 @@ public final class SteadyClients implements AutoCloseable {
                 Await.moment(start + (k * clients + number) * 1_000_000_000L / rate);
                 client.request();
             }
+        } catch (RuntimeException | Error e) {
+            if (!abandoned) {
+                problem.compareAndSet(null, e);
+            }
         }
     }
 
     /** Ends them without waiting for answers that may never come. */
     public void abandon() {
+        abandoned = true;
         ended = true;
         threads.forEach(Thread::interrupt);
     }
 
-    /** Ends them after the answers that are due. */
+    /**
+     * Ends them after the answers that are due.
+     *
+     * @throws AssertionError when one of them broke off, since what they counted is not all
+     */
     @Override
     public void close() {
         ended = true;
@@ -66,6 +78,10 @@ public final class SteadyClients implements AutoCloseable {
             } catch (InterruptedException e) {
                 throw new AssertionError(e);
             }
+        }
+        Throwable first = problem.getAndSet(null);
+        if (first != null) {
+            throw new AssertionError("a client broke off", first);
         }
     }
 }

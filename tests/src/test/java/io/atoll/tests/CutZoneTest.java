@@ -121,7 +121,7 @@ class CutZoneTest {
     void shouldServeOnWithTheSameOwnersAndDrainsWhenTheZoneIsCutUnderIt(Scene scene) throws IOException {
         Peers peers = Peers.start(scene, 4);
         Nginx front = Front.over(scene, peers).expectLog(LOST).start();
-        Agent agent = Agent.start(scene, front);
+        Agent agent = Agent.startAsTheUnitDoes(scene, front);
         agent.drain(Front.ATOLL, peers.name(3));
         front.reload();
         Map<String, String> owners = Front.owners(front);

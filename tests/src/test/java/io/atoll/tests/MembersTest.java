@@ -70,7 +70,7 @@ class MembersTest {
     void shouldAddRemoveAndReweightUnderLoadWithoutAFailedRequest(Scene scene) {
         Peers peers = Peers.start(scene, 4);
         Nginx front = front(scene, peers, 0, 1, 2).start();
-        Agent agent = Agent.start(scene, front);
+        Agent agent = Agent.startAsTheUnitDoes(scene, front);
         Map<String, String> before = Front.owners(front);
         Load load = Load.start(scene, front.address(), "/atoll", RATE);
 

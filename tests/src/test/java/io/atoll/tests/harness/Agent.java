@@ -11,8 +11,10 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.stream.Collectors;
 import java.util.concurrent.TimeUnit;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 
 /**
  * The real agent beside an nginx, as a process of its own. Its API is reached through the nginx's location /agent/
@@ -29,6 +31,9 @@ public final class Agent implements AutoCloseable {
     private final List<Nginx> fronts;
     /** Half the time of a start: scenes start many agents, none of which lives long enough for a better compiled one to pay. */
     private static final List<String> QUICK_START = List.of("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1");
+
+    private static final Path UNIT = Dist.ROOT.resolve("packaging/atoll-agent.service");
+    private static final Pattern UNIT_COMMAND = Pattern.compile("(?m)^ExecStart=\\S*/java (.*) -jar ");
 
     private final List<String> command = new ArrayList<>();
     private final SocketAddress api;
@@ -59,7 +64,6 @@ public final class Agent implements AutoCloseable {
             command.addAll(netns.prefix());
         }
         command.add(ProcessHandle.current().info().command().orElse("java"));
-        command.addAll(QUICK_START);
         command.addAll(jvm);
         command.addAll(List.of("-jar", Dist.agent().toString(), "--config", folder.resolve("agent.conf").toString()));
     }
@@ -72,7 +76,7 @@ public final class Agent implements AutoCloseable {
     /** Starts one for several running nginx; returns when it has attached to each of their zones. */
     public static Agent start(Scene scene, List<Nginx> fronts) {
         try {
-            Agent agent = scene.keep(new Agent(scene, fronts, "agent", listen(scene), Http.address(listen(scene)), null, List.of(), ""));
+            Agent agent = scene.keep(new Agent(scene, fronts, "agent", listen(scene), Http.address(listen(scene)), null, quickStart(List.of()), ""));
             agent.start();
             return agent;
         } catch (IOException e) {
@@ -88,7 +92,7 @@ public final class Agent implements AutoCloseable {
     /** As before, with more settings, each as `atoll.NAME = VALUE` on a line of its own. */
     public static Agent start(Scene scene, Nginx front, NetNs netns, List<String> jvm, String settings) {
         try {
-            Agent agent = scene.keep(new Agent(scene, front, "agent", listen(scene), netns, jvm, settings));
+            Agent agent = scene.keep(new Agent(scene, front, "agent", listen(scene), netns, quickStart(jvm), settings));
             agent.start();
             return agent;
         } catch (IOException e) {
@@ -99,7 +103,7 @@ public final class Agent implements AutoCloseable {
     /** Starts one with more settings, each as `atoll.NAME = VALUE` on a line of its own. */
     public static Agent start(Scene scene, Nginx front, String settings) {
         try {
-            Agent agent = scene.keep(new Agent(scene, front, "agent", listen(scene), null, List.of(), settings));
+            Agent agent = scene.keep(new Agent(scene, front, "agent", listen(scene), null, quickStart(List.of()), settings));
             agent.start();
             return agent;
         } catch (IOException e) {
@@ -107,10 +111,35 @@ public final class Agent implements AutoCloseable {
         }
     }
 
+    /** As {@link #start(Scene, Nginx)}, with the JVM's options of the product's unit: the compiler, and the limits, that the agent lives with. */
+    public static Agent startAsTheUnitDoes(Scene scene, Nginx front) {
+        try {
+            Agent agent = scene.keep(new Agent(scene, front, "agent", listen(scene), null, unitOptions(), ""));
+            agent.start();
+            return agent;
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    private static List<String> quickStart(List<String> more) {
+        List<String> options = new ArrayList<>(QUICK_START);
+        options.addAll(more);
+        return options;
+    }
+
+    private static List<String> unitOptions() throws IOException {
+        Matcher command = UNIT_COMMAND.matcher(Files.readString(UNIT));
+        if (!command.find()) {
+            throw new AssertionError(UNIT + " has no ExecStart=.../java OPTIONS -jar ...");
+        }
+        return List.of(command.group(1).split(" +"));
+    }
+
     /** Starts a second one with files and a port of its own, which takes the zone over from the first. */
     public static Agent startAnother(Scene scene, Nginx front) {
         try {
-            Agent agent = scene.keep(new Agent(scene, front, "another", scene.address(251) + ":9181", null, List.of(), ""));
+            Agent agent = scene.keep(new Agent(scene, front, "another", scene.address(251) + ":9181", null, quickStart(List.of()), ""));
             agent.launch();
             Await.until("the second agent to take over", START,
                     () -> new ZoneFile(front.zone()).word(HeaderRecord.AGENT_PID) == agent.pid());
@@ -129,7 +158,7 @@ public final class Agent implements AutoCloseable {
     public static Agent in(Scene scene, List<Nginx> fronts, String name, String listen, String settings) {
         try {
             return scene.keep(new Agent(scene, fronts, name, listen, Http.address(listen), null,
-                    List.of("-Xmx64m"), settings));
+                    quickStart(List.of("-Xmx64m")), settings));
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }

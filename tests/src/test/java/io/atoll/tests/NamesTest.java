@@ -22,6 +22,7 @@ import io.atoll.tests.harness.SceneExtension;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStreamReader;
+import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -114,7 +115,15 @@ class NamesTest {
         command.addAll(List.of(hosts));
         Process process = new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.INHERIT).start();
         scene.keep((AutoCloseable) process::destroy);
-        return new BufferedReader(new InputStreamReader(process.getInputStream(), StandardCharsets.US_ASCII)).readLine();
+        BufferedReader out = new BufferedReader(new InputStreamReader(process.getInputStream(), StandardCharsets.US_ASCII));
+        Await.until("the address of the name server", FAR, () -> {
+            try {
+                return out.ready() || !process.isAlive();
+            } catch (IOException e) {
+                throw new UncheckedIOException(e);
+            }
+        });
+        return out.readLine();
     }
 
     private static Set<String> upstreams(Nginx front, String server, Map<String, String> owners) throws IOException {

@@ -14,15 +14,11 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.util.List;
-import java.util.concurrent.CopyOnWriteArrayList;
-import java.util.logging.Handler;
-import java.util.logging.Level;
-import java.util.logging.LogRecord;
-import java.util.logging.Logger;
 
 import io.atoll.agent.os.Posix;
 import io.atoll.agent.testing.AgentRig;
 import io.atoll.agent.testing.Await;
+import io.atoll.agent.testing.LogLines;
 import io.atoll.agent.testing.ScriptedServer;
 import io.atoll.agent.testing.ZoneFixture;
 import io.atoll.agent.testing.ZoneFixture.ProbeSpec;
@@ -395,37 +391,16 @@ class AgentZoneTest {
 
     @Test
     void shouldSayOnceThatAnUpstreamIsWrongAndGoOnBeating() throws Exception {
-        List<String> lines = new CopyOnWriteArrayList<>();
-        Handler handler = new Handler() {
-            @Override
-            public void publish(LogRecord line) {
-                lines.add(line.getMessage());
-            }
-
-            @Override
-            public void flush() {}
-
-            @Override
-            public void close() {}
-        };
-        Logger logger = Logger.getLogger("io.atoll");
-        Level level = logger.getLevel();
-        logger.setLevel(Level.WARNING);
-        logger.setUseParentHandlers(false);
-        logger.addHandler(handler);
         ZoneFixture zone = zone();
-        try (AgentRig agent = new AgentRig(folder)) {
+        try (LogLines log = new LogLines("io.atoll"); AgentRig agent = new AgentRig(folder)) {
             agent.awaitState("OK");
             zone.damageUpstream();
             AgentRig.awaitHeartbeats(zone, 6);
             Await.until("a whole heartbeat", () -> agent.agent().complaints().isEmpty(), () -> agent.agent().complaints());
+            List<String> lines = log.lines();
             assertEquals(1, lines.stream().filter(line -> line.endsWith("zone: upstream 0: name_length is 4294967295, which no nginx.conf gives")
                     && !line.contains("members")).count(), lines::toString);
             assertEquals(List.of(), lines.stream().filter(line -> !line.contains("upstream 0")).toList());
-        } finally {
-            logger.removeHandler(handler);
-            logger.setUseParentHandlers(true);
-            logger.setLevel(level);
         }
     }
 

@@ -12,20 +12,17 @@ import java.util.Set;
 import java.util.SplittableRandom;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentLinkedQueue;
-import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
-import java.util.logging.Handler;
-import java.util.logging.LogRecord;
-import java.util.logging.Logger;
 
 import io.atoll.agent.api.PurgeService;
 import io.atoll.agent.config.AgentConfig.PurgeConfig;
 import io.atoll.agent.os.Posix;
 import io.atoll.agent.store.Purge;
 import io.atoll.agent.testing.Await;
+import io.atoll.agent.testing.LogLines;
 import io.atoll.agent.view.PurgeView;
 import io.atoll.agent.zone.AgentContext;
 import io.atoll.agent.zone.ZoneAgent.Obstacle;
@@ -136,29 +133,10 @@ class PurgesTest {
     }
 
     private static void loggingOnce(String beginning, Action action) throws Exception {
-        List<String> lines = new CopyOnWriteArrayList<>();
-        Handler handler = new Handler() {
-            @Override
-            public void publish(LogRecord line) {
-                lines.add(line.getMessage());
-            }
-
-            @Override
-            public void flush() {}
-
-            @Override
-            public void close() {}
-        };
-        Logger logger = Logger.getLogger("io.atoll.purge");
-        logger.setUseParentHandlers(false);
-        logger.addHandler(handler);
-        try {
+        try (LogLines log = new LogLines("io.atoll.purge")) {
             action.run();
-        } finally {
-            logger.removeHandler(handler);
-            logger.setUseParentHandlers(true);
+            assertEquals(1, log.lines().stream().filter(line -> line.startsWith(beginning)).count(), log.lines()::toString);
         }
-        assertEquals(1, lines.stream().filter(line -> line.startsWith(beginning)).count(), lines::toString);
     }
 
     private interface Action {

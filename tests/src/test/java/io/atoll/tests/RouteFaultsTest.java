@@ -274,8 +274,7 @@ class RouteFaultsTest {
         List<Load> loads = mesh.edges().stream().map(edge -> Load.start(scene, edge.socket(), "", 80)).toList();
         Await.window(Duration.ofMillis(1500));
         assertTrue(askers(mesh.originLog(), 0, "").stream().noneMatch(addresses(mesh.edges())::contains), "shields alone ask the origin");
-        east.forEach(shield -> shield.nginx().kill());
-        int lost = mesh.originLog().size();
+        int lost = mesh.lose(east);
         long from = System.nanoTime();
         Await.window(Duration.ofMillis(2000));
         int count = 0;

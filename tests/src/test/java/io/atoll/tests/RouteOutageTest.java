@@ -5,7 +5,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.atoll.tests.harness.Await;
 import io.atoll.tests.harness.Load;
-import io.atoll.tests.harness.Nginx;
 import io.atoll.tests.harness.RouteMesh;
 import io.atoll.tests.harness.RouteMesh.Hop;
 import io.atoll.tests.harness.RouteMesh.Node;
@@ -86,10 +85,6 @@ class RouteOutageTest {
         }
     }
 
-    private static void kill(List<Node> nodes) {
-        nodes.stream().map(Node::nginx).forEach(Nginx::kill);
-    }
-
     private static Set<String> addresses(List<Node> nodes) {
         return nodes.stream().map(Node::address).collect(Collectors.toSet());
     }
@@ -105,7 +100,7 @@ class RouteOutageTest {
 
     private static void loseAllEdgesButOne(Stage stage) {
         List<Node> lost = stage.mesh.edges().subList(1, 3);
-        kill(lost);
+        stage.mesh.lose(lost);
         stage.observe("all edges but one lost");
         stage.assertOnlyShieldsAsked(0);
         lost.forEach(node -> node.nginx().start());
@@ -113,8 +108,7 @@ class RouteOutageTest {
     }
 
     private static void loseTheShields(Stage stage) {
-        kill(stage.mesh.shields());
-        int before = stage.mesh.originLog().size();
+        int before = stage.mesh.lose(stage.mesh.shields());
         stage.observe("all shields lost");
         assertEquals(addresses(stage.mesh.edges()), stage.askers(before), "edges ask the origin");
         stage.mesh.originLog().forEach(hop -> assertTrue(hop.step().isBlank() || hop.step().equals("-"), hop.toString()));
@@ -129,12 +123,10 @@ class RouteOutageTest {
 
     private static void loseAllButTheOrigin(Stage stage) {
         stage.edge.stop();
-        kill(stage.mesh.edges());
-        int before = stage.mesh.originLog().size();
+        int before = stage.mesh.lose(stage.mesh.edges());
         stage.observe("all edges lost");
         stage.assertOnlyShieldsAsked(before);
-        kill(stage.mesh.shields());
-        before = stage.mesh.originLog().size();
+        before = stage.mesh.lose(stage.mesh.shields());
         Load.Report alone = stage.observe("all but the origin lost").get(0);
         assertEquals(Set.of(stage.mesh.frontAddress()), stage.askers(before), "the front asks the origin");
         assertTrue(alone.where(shot -> shot.last().equals(stage.mesh.originServer())).count() > RATE / 2, alone.line());

@@ -379,6 +379,16 @@ public final class RouteMesh {
         });
     }
 
+    /** Kills nodes; returns how many requests the origin has logged once it is done with all that they had asked for. */
+    public int lose(List<Node> nodes) {
+        nodes.stream().map(Node::nginx).forEach(Nginx::kill);
+        for (Node node : nodes) {
+            Await.until("the origin to be done with the connections of " + node.name(), LOGGED, () -> Proc.must("ss", "-Htn", "state",
+                    "established", "state", "close-wait", "src", originServer(), "dst", node.address()).isBlank());
+        }
+        return originLog().size();
+    }
+
     /** All hops of all nodes and of the origin, by URI, once the logs stand still: nginx logs a request after its answer is out. */
     public Map<String, List<Hop>> ways() {
         List<Hop> seen = hops();

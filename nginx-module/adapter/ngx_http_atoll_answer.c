@@ -11,6 +11,8 @@
 
 #include "ngx_http_atoll_route.h"
 
+#include "../reader/atoll_fill.h"
+
 
 /* How much longer a node is waited for than it waits itself: else both give up at once, and its stale copy is never seen. */
 #define NGX_HTTP_ATOLL_READ_MARGIN  1000
@@ -213,6 +215,7 @@ ngx_http_atoll_judge_answer(ngx_http_atoll_plan_t *plan, ngx_uint_t failed)
     status = ngx_http_atoll_own_status(u);
 
     if (plan->kind == NGX_HTTP_ATOLL_FILL) {
+        atoll_fill_answered(&plan->self->balancer, plan->previous);
         plan->lacking = u->headers_in.status_n == NGX_HTTP_NOT_FOUND && !ngx_http_atoll_is_passed_on(&status);
         plan->aged = ngx_http_atoll_has(&status, "; ttl=-");
         ngx_http_atoll_count_fill(plan, !plan->lacking && (status.len == 0 || ngx_http_atoll_is_hit(&status)));

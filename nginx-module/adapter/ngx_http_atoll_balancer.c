@@ -5,11 +5,9 @@
 
 #include "ngx_http_atoll_route.h"
 #include "../reader/atoll_crc32.h"
+#include "../reader/atoll_fill.h"
 #include "../reader/atoll_read.h"
 #include "../writer/atoll_zone_guard.h"
-
-/* How long, in milliseconds, a worker asks a previous owner no more that has failed a fill. */
-#define NGX_HTTP_ATOLL_AVOID  10000
 
 
 static ngx_int_t ngx_http_atoll_init_peer(ngx_http_request_t *r, ngx_http_upstream_srv_conf_t *us);
@@ -359,7 +357,7 @@ ngx_http_atoll_free_peer(ngx_peer_connection_t *pc, void *data, ngx_uint_t state
     if (ar->previous) {
 
         if (peer && (state & NGX_PEER_FAILED)) {
-            peer->avoid_until_ms = ngx_current_msec + NGX_HTTP_ATOLL_AVOID;
+            atoll_fill_failed(balancer, peer, ngx_current_msec);
         }
 
         pc->tries = 0;

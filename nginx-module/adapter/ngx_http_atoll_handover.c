@@ -6,6 +6,7 @@
 
 #include "ngx_http_atoll_route.h"
 
+#include "../reader/atoll_fill.h"
 #include "../reader/atoll_handover.h"
 
 /*
@@ -70,6 +71,14 @@ ngx_http_atoll_find_previous(ngx_http_atoll_plan_t *plan)
 }
 
 
+/* Whether plan->previous can be expected to answer, as all workers know it; then it counts as asked. */
+static ngx_uint_t
+ngx_http_atoll_may_ask(ngx_http_atoll_plan_t *plan)
+{
+    return atoll_fill_begin(&plan->self->balancer, plan->previous, ngx_current_msec, plan->self->handover_timeout);
+}
+
+
 #if (NGX_HTTP_CACHE)
 
 static ngx_uint_t
@@ -96,7 +105,7 @@ ngx_http_atoll_find_owner(ngx_http_atoll_plan_t *plan)
 
     owner = atoll_owner(balancer, plan->hash, ngx_current_msec, 1);
 
-    if (owner == NULL || owner->avoid_until_ms > ngx_current_msec) {
+    if (owner == NULL) {
         return 0;
     }
 
@@ -132,7 +141,7 @@ ngx_http_atoll_consider_fill(ngx_http_atoll_plan_t *plan)
 
     if (plan->role == NGX_HTTP_ATOLL_RELAY) {
 
-        if (ngx_http_atoll_find_owner(plan)) {
+        if (ngx_http_atoll_find_owner(plan) && ngx_http_atoll_may_ask(plan)) {
             plan->kind = NGX_HTTP_ATOLL_FILL;
             plan->tier = plan->self_tier;
         }
@@ -148,7 +157,8 @@ ngx_http_atoll_consider_fill(ngx_http_atoll_plan_t *plan)
     }
 
     if (ngx_http_atoll_find_previous(plan)
-        && (reason == ATOLL_HANDOVER_BLIND || !balancer->handover_blind || ngx_http_atoll_is_worth_it(plan->self)))
+        && (reason == ATOLL_HANDOVER_BLIND || !balancer->handover_blind || ngx_http_atoll_is_worth_it(plan->self))
+        && ngx_http_atoll_may_ask(plan))
     {
         plan->kind = NGX_HTTP_ATOLL_FILL;
         plan->tier = plan->self_tier;
@@ -172,7 +182,7 @@ ngx_http_atoll_fill_elsewhere(ngx_http_atoll_plan_t *plan)
 
     plan->again = 1;
 
-    return ngx_http_atoll_find_previous(plan);
+    return ngx_http_atoll_find_previous(plan) && ngx_http_atoll_may_ask(plan);
 }
 
 

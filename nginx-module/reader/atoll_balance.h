@@ -12,6 +12,7 @@
  *   atoll_hot.c       the first choice for a hot key
  *   atoll_bound.h     how much a peer of an upstream with bounded load may hold
  *   atoll_handover.c  who may still hold a key that this node owns and lacks
+ *   atoll_fill.c      how those answer
  */
 #ifndef ATOLL_BALANCE_H
 #define ATOLL_BALANCE_H
@@ -39,7 +40,6 @@ typedef struct {
     void      *session;            /* the caller's (TLS session) */
     uint64_t   lately_until;       /* period (atoll_hot.h) that lately counts up to */
     uint64_t   lately;             /* picks of this worker, fading; 0 where no key is hot */
-    uint64_t   avoid_until_ms;     /* the caller's: atoll_previous_owner does not name the peer before; 0 */
     unsigned char  *sockaddr;      /* these three lie behind the record */
     char      *server;             /* as `server NAME` has it; not terminated */
     char      *address;            /* "10.0.0.1:80"; not terminated */

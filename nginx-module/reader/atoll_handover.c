@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "atoll_fill.h"
 #include "atoll_walk.h"
 
 /* Looked at for one answer, over both rings. */
@@ -358,7 +359,7 @@ can_be_asked(const handover_t *handover, const atoll_peer_t *peer)
 {
     const atoll_peer_state_record_t *state = &handover->balancer->zone->states[peer->slot];
 
-    return !is_named_self(handover, peer) && !was_asked(handover, peer) && peer->avoid_until_ms <= handover->now
+    return !is_named_self(handover, peer) && !was_asked(handover, peer) && !atoll_fill_is_avoided(state, handover->now)
            && atoll_relaxed(state->reason[ATOLL_REASON_PROBE]) <= handover->now
            && atoll_relaxed(state->reason[ATOLL_REASON_QUORUM]) <= handover->now
            && atoll_relaxed(state->reason[ATOLL_REASON_PASSIVE]) <= handover->now

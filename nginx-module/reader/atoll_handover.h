@@ -25,7 +25,7 @@
  *      previous one, while these count and self came before the change that they are from
  *
  * Can be asked: has another server name than self and than asked, still has its slot, its probe, quorum and passive words are not above
- * now_ms, nor is its avoid_until_ms. Of several addresses of a name the first that can.
+ * now_ms, nor does a worker avoid it (atoll_fill.h). Of several addresses of a name the first that can.
  *
  * Looks at up to 32 points in all, over the three rings. NULL too when handover_ms is 0, no table is usable, or the table changes meanwhile.
  * Sets balancer->handover_blind: the answer, of c, has no better reason than that nginx was started, as a whole mesh may be.

@@ -12,7 +12,7 @@ _Static_assert(sizeof(_Atomic uint64_t) == 8 && sizeof(_Atomic uint32_t) == 4, "
 
 #define ATOLL_LAYOUT_VERSION UINT32_C(0x00010000)
 #define ATOLL_LAYOUT_VERSION_TEXT "1.0.0"
-#define ATOLL_LAYOUT_FINGERPRINT UINT32_C(0xcad8f635)
+#define ATOLL_LAYOUT_FINGERPRINT UINT32_C(0x0e35e416)
 #define ATOLL_MAGIC UINT64_C(0x314c4c4f5441000a) /* first word of a zone file */
 #define ATOLL_READY UINT64_C(0x59444145525a544c) /* the ready word of a zone that is whole */
 #define ATOLL_REQUEST_MAGIC UINT64_C(0x51524c4c4f54410a) /* first word of a compile request */
@@ -30,6 +30,7 @@ _Static_assert(sizeof(_Atomic uint64_t) == 8 && sizeof(_Atomic uint32_t) == 4, "
 #define ATOLL_REPLICAS_LIMIT UINT32_C(16) /* owners of a hot key, at most */
 #define ATOLL_HOT_LEASE_LIMIT_MS UINT32_C(600000) /* a hot set that claims to last longer than this is not believed */
 #define ATOLL_PURGE_PREFIX_CAPACITY UINT32_C(256) /* bytes of the longest prefix that can be purged */
+#define ATOLL_AVOID_LIMIT_MS UINT32_C(20000) /* a peer_state.avoid_until_ms further ahead than this is not believed */
 
 /* What attaching to a zone file answers. */
 enum {
@@ -323,7 +324,10 @@ typedef struct {
     _Atomic uint64_t accessed_ms; /* last failed request (nginx: peer->accessed) */
     _Atomic uint64_t checked_ms; /* last failure or first try after fail_timeout (nginx: peer->checked) */
     _Atomic uint32_t fails; /* failed requests since the last success (nginx: peer->fails) */
-    uint8_t reserved_84[44];
+    uint8_t reserved_84[4];
+    _Atomic uint64_t avoid_until_ms; /* until when no worker asks it for a copy of before, since such a question failed; once past, one request tries; 0 none failed */
+    _Atomic uint64_t unanswered; /* such questions since its last answer: CLOCK_MONOTONIC millisecond of the first << 16 | how many; 0 none */
+    uint8_t reserved_104[24];
 } atoll_peer_state_record_t;
 
 _Static_assert(offsetof(atoll_peer_state_record_t, reason) == 0, "peer_state.reason");
@@ -335,6 +339,9 @@ _Static_assert(offsetof(atoll_peer_state_record_t, accessed_ms) == 64, "peer_sta
 _Static_assert(offsetof(atoll_peer_state_record_t, checked_ms) == 72, "peer_state.checked_ms");
 _Static_assert(offsetof(atoll_peer_state_record_t, fails) == 80, "peer_state.fails");
 _Static_assert(offsetof(atoll_peer_state_record_t, reserved_84) == 84, "peer_state.reserved_84");
+_Static_assert(offsetof(atoll_peer_state_record_t, avoid_until_ms) == 88, "peer_state.avoid_until_ms");
+_Static_assert(offsetof(atoll_peer_state_record_t, unanswered) == 96, "peer_state.unanswered");
+_Static_assert(offsetof(atoll_peer_state_record_t, reserved_104) == 104, "peer_state.reserved_104");
 _Static_assert(sizeof(atoll_peer_state_record_t) == 128, "peer_state");
 
 /* Who a slot is. Written before the table that refers to it is published. */

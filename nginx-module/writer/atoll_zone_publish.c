@@ -85,6 +85,8 @@ renew_slot(const atoll_zone_t *zone, uint32_t slot, uint64_t incarnation)
     atoll_set(state->accessed_ms, 0);
     atoll_set(state->checked_ms, 0);
     atoll_set(state->fails, 0);
+    atoll_set(state->avoid_until_ms, 0);
+    atoll_set(state->unanswered, 0);
 }
 
 /* What a former file knew of a peer. Of another boot only what stands for ever means something. */
@@ -109,6 +111,7 @@ take_over_words(const atoll_snapshot_t *snapshot, uint32_t origin, atoll_peer_st
     atoll_set(to->accessed_ms, atoll_relaxed(from->accessed_ms));
     atoll_set(to->checked_ms, atoll_relaxed(from->checked_ms));
     atoll_set(to->fails, atoll_relaxed(from->fails));
+    atoll_set(to->avoid_until_ms, atoll_relaxed(from->avoid_until_ms));
 }
 
 /* Gives a slot that renew_slot() emptied its name. Its incarnation, which makes the name readable, follows later. */

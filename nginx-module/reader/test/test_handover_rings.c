@@ -67,8 +67,6 @@ static void
 shouldNotNameWhoCannotBeAsked(void)
 {
     uint32_t                    hash;
-    atoll_peer_t               *gone;
-    const atoll_peer_t         *peer;
     atoll_peer_state_record_t  *words;
 
     open_pool(changed, COUNT(changed), T + 1);
@@ -82,11 +80,13 @@ shouldNotNameWhoCannotBeAsked(void)
         CHECK_ASKED("10.0.0.3:80", hash, "a");
     }
 
-    peer = ask(hash, "a", T, 0);
-    gone = balancer.met[peer->slot - balancer.met_first];
-    gone->avoid_until_ms = T + 1;
+    words->avoid_until_ms = T + 1;
     CHECK_ASKED(NULL, hash, "a");
-    gone->avoid_until_ms = T;
+    words->avoid_until_ms = T + ATOLL_AVOID_LIMIT_MS;
+    CHECK_ASKED(NULL, hash, "a");
+    words->avoid_until_ms = T + ATOLL_AVOID_LIMIT_MS + 1;   /* nobody's word */
+    CHECK_ASKED("10.0.0.3:80", hash, "a");
+    words->avoid_until_ms = T;
     CHECK_ASKED("10.0.0.3:80", hash, "a");
 
     CHECK_ASKED(NULL, hash, "gone");

@@ -113,7 +113,7 @@ set(const player_t *player, const operation_t *operation)
         player->zone.header->started_ms = operation->value;
         break;
     case AVOID:
-        player->balancer.met[operation->slot - player->balancer.met_first]->avoid_until_ms = operation->value;
+        state->avoid_until_ms = operation->value;
         break;
     default:
         state->reason[operation->argument] = operation->value;

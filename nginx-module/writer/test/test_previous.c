@@ -275,6 +275,7 @@ set_words(const atoll_zone_t *zone, uint32_t slot, uint64_t base)
     atomic_store(&zone->states[slot].reason[ATOLL_REASON_ADMIN], base + 1);
     atomic_store(&zone->states[slot].reason[ATOLL_REASON_PROBE], base + 2);
     atomic_store(&zone->states[slot].changed_ms, base + 3);
+    atomic_store(&zone->states[slot].avoid_until_ms, base + 4);
 }
 
 static int
@@ -282,7 +283,8 @@ has_words(const atoll_zone_t *zone, uint32_t slot, uint64_t base)
 {
     return atomic_load(&zone->states[slot].reason[ATOLL_REASON_ADMIN]) == base + 1
            && atomic_load(&zone->states[slot].reason[ATOLL_REASON_PROBE]) == base + 2
-           && atomic_load(&zone->states[slot].changed_ms) == base + 3;
+           && atomic_load(&zone->states[slot].changed_ms) == base + 3
+           && atomic_load(&zone->states[slot].avoid_until_ms) == base + 4;
 }
 
 static void

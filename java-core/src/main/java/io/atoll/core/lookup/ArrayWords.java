@@ -8,6 +8,7 @@ public final class ArrayWords implements WorkerWords {
     private final long[][] reasons;
     private final long[] rampStartMs;
     private final long[] changedMs;
+    private final long[] avoidUntilMs;
     private final long[] accessedMs;
     private final long[] checkedMs;
     private final int[] fails;
@@ -19,6 +20,7 @@ public final class ArrayWords implements WorkerWords {
         reasons = new long[slots][Reason.values().length];
         rampStartMs = new long[slots];
         changedMs = new long[slots];
+        avoidUntilMs = new long[slots];
         accessedMs = new long[slots];
         checkedMs = new long[slots];
         fails = new int[slots];
@@ -35,10 +37,16 @@ public final class ArrayWords implements WorkerWords {
         changedMs[slot] = ms;
     }
 
+    /** Sets until when no worker asks the peer for a copy of before. */
+    public void setAvoidUntilMs(int slot, long ms) {
+        avoidUntilMs[slot] = ms;
+    }
+
     /** Gives the slot to another peer: all words 0, then the number. */
     public void setIncarnation(int slot, long number) {
         reasons[slot] = new long[Reason.values().length];
         changedMs[slot] = 0;
+        avoidUntilMs[slot] = 0;
         incarnation[slot] = number;
     }
 
@@ -60,6 +68,11 @@ public final class ArrayWords implements WorkerWords {
     @Override
     public long changedMs(int slot) {
         return changedMs[slot];
+    }
+
+    @Override
+    public long avoidUntilMs(int slot) {
+        return avoidUntilMs[slot];
     }
 
     @Override

@@ -19,6 +19,9 @@ public interface PeerWords {
     /** When the peer was last taken out of traffic by an operator, let back, or found well again; 0 never. */
     long changedMs(int slot);
 
+    /** Until when no worker asks the peer for a copy of before, since such a question failed; 0 none failed. */
+    long avoidUntilMs(int slot);
+
     /** Failed requests since the last success, unsigned. */
     int fails(int slot);
 

@@ -45,7 +45,6 @@ public final class PreviousOwners {
     private final long handoverMs;
     private final String[] servers;
     private final long[] incarnations;
-    private final long[] avoidUntilMs;
 
     /**
      * Over a table and the peers that its slots are now.
@@ -60,19 +59,9 @@ public final class PreviousOwners {
         int peers = table.peerCount() + table.ringPeers(Ring.PREVIOUS) + table.ringPeers(Ring.EARLIER);
         this.servers = new String[peers];
         incarnations = new long[peers];
-        avoidUntilMs = new long[peers];
         for (int peer = 0; peer < peers; peer++) {
             this.servers[peer] = servers.apply(table.slot(peer));
             incarnations[peer] = words.incarnation(table.slot(peer));
-        }
-    }
-
-    /** Keeps the peer that has a slot from being named before a time; 0: no longer. */
-    public void avoid(int slot, long untilMs) {
-        for (int peer = 0; peer < avoidUntilMs.length; peer++) {
-            if (table.slot(peer) == slot) {
-                avoidUntilMs[peer] = untilMs;
-            }
         }
     }
 
@@ -197,9 +186,15 @@ public final class PreviousOwners {
 
         private boolean canBeAsked(int peer) {
             return !servers[peer].equals(self) && !(asked != Walk.NONE && servers[peer].equals(servers[asked]))
-                    && !isAfterNow(avoidUntilMs[peer])
+                    && !isAvoided(peer)
                     && !stands(peer, Reason.PROBE) && !stands(peer, Reason.QUORUM) && !stands(peer, Reason.PASSIVE)
                     && isPresent(peer);
+        }
+
+        /** A word that is too far ahead was written by nobody. */
+        private boolean isAvoided(int peer) {
+            long until = words.avoidUntilMs(table.slot(peer));
+            return isAfterNow(until) && Long.compareUnsigned(until - now, ZoneLayout.AVOID_LIMIT_MS) <= 0;
         }
 
         private boolean wasJustWithdrawn(int peer) {

@@ -40,6 +40,11 @@ public final class ZoneWords implements PeerWords {
     }
 
     @Override
+    public long avoidUntilMs(int slot) {
+        return zone.state(slot).avoidUntilMs();
+    }
+
+    @Override
     public int fails(int slot) {
         return zone.state(slot).fails();
     }

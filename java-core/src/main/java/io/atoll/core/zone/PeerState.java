@@ -14,9 +14,10 @@ package io.atoll.core.zone;
  * @param accessedMs last failed request
  * @param checkedMs last failure, or first try after fail_timeout
  * @param fails failed requests since the last success
+ * @param avoidUntilMs until when no worker asks the peer for a copy of before, since such a question failed; 0 none failed
  */
 public record PeerState(long incarnation, long admin, long probe, long quorum, long passive, long rampStartMs,
-        long changedMs, long accessedMs, long checkedMs, int fails) {
+        long changedMs, long accessedMs, long checkedMs, int fails, long avoidUntilMs) {
     /** Until when a reason stands. */
     public long until(Reason reason) {
         return switch (reason) {

@@ -85,6 +85,8 @@ final class TableWriter {
         setLong(state + PeerStateRecord.ACCESSED_MS, 0);
         setLong(state + PeerStateRecord.CHECKED_MS, 0);
         setInt(state + PeerStateRecord.FAILS, 0);
+        setLong(state + PeerStateRecord.AVOID_UNTIL_MS, 0);
+        setLong(state + PeerStateRecord.UNANSWERED, 0);
         setInt(record + PeerIdentityRecord.UPSTREAM, plan.upstream.index());
         setInt(record + PeerIdentityRecord.ORDINAL, member.ordinal());
         setText(record + PeerIdentityRecord.SERVER_LENGTH, record + PeerIdentityRecord.SERVER, member.server());

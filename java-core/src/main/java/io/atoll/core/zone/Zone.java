@@ -328,7 +328,8 @@ public final class Zone {
                 memory.relaxed(record + PeerStateRecord.CHANGED_MS),
                 memory.relaxed(record + PeerStateRecord.ACCESSED_MS),
                 memory.relaxed(record + PeerStateRecord.CHECKED_MS),
-                memory.relaxedInt(record + PeerStateRecord.FAILS));
+                memory.relaxedInt(record + PeerStateRecord.FAILS),
+                memory.relaxed(record + PeerStateRecord.AVOID_UNTIL_MS));
     }
 
     /** Changes whenever a slot is given to another peer. */

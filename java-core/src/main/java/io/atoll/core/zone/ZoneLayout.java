@@ -7,7 +7,7 @@ public final class ZoneLayout {
 
     public static final int VERSION = 0x00010000;
     /** Of the layout, texts aside. */
-    public static final int FINGERPRINT = 0xcad8f635;
+    public static final int FINGERPRINT = 0x0e35e416;
     /** first word of a zone file. */
     public static final long MAGIC = 0x314c4c4f5441000aL;
     /** the ready word of a zone that is whole. */
@@ -42,6 +42,8 @@ public final class ZoneLayout {
     public static final int HOT_LEASE_LIMIT_MS = 600000;
     /** bytes of the longest prefix that can be purged. */
     public static final int PURGE_PREFIX_CAPACITY = 256;
+    /** a peer_state.avoid_until_ms further ahead than this is not believed. */
+    public static final int AVOID_LIMIT_MS = 20000;
 
     /** What attaching to a zone file answers. */
     public static final class Attach {
@@ -389,6 +391,10 @@ public final class ZoneLayout {
         public static final int CHECKED_MS = 72;
         /** atomic u32: failed requests since the last success (nginx: peer->fails). */
         public static final int FAILS = 80;
+        /** atomic u64: until when no worker asks it for a copy of before, since such a question failed; once past, one request tries; 0 none failed. */
+        public static final int AVOID_UNTIL_MS = 88;
+        /** atomic u64: such questions since its last answer: CLOCK_MONOTONIC millisecond of the first << 16 | how many; 0 none. */
+        public static final int UNANSWERED = 96;
     }
 
     /** Who a slot is. Written before the table that refers to it is published. */

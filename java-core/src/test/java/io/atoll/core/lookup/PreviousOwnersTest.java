@@ -82,10 +82,14 @@ class PreviousOwnersTest {
             words.setReason(1, reason, NOW);
             assertEquals("PREVIOUS_RING gone", text(ask(7, "self", NOW)));
         }
-        owners.avoid(1, NOW + 1);
-        assertEquals("", text(ask(7, "self", NOW)));
-        owners.avoid(1, NOW);
-        assertEquals("PREVIOUS_RING gone", text(ask(7, "self", NOW)));
+        for (long avoided : new long[] {1, ZoneLayout.AVOID_LIMIT_MS}) {
+            words.setAvoidUntilMs(1, NOW + avoided);
+            assertEquals("", text(ask(7, "self", NOW)));
+        }
+        for (long past : new long[] {0, ZoneLayout.AVOID_LIMIT_MS + 1, ZoneLayout.FOREVER - NOW}) {
+            words.setAvoidUntilMs(1, NOW + past);
+            assertEquals("PREVIOUS_RING gone", text(ask(7, "self", NOW)), past + " ms ahead is not believed");
+        }
         words.setIncarnation(1, 1);
         assertEquals("", text(ask(7, "self", NOW)), "the slot is another's");
         assertEquals(Optional.empty(), new PreviousOwners(table, words, slot -> "p" + slot, 0)

@@ -170,8 +170,8 @@ final class HandoverSteps {
 
     private void avoid() {
         int slot = random.nextInt(slotCount);
-        long until = now + random.nextInt(200);
-        owners.avoid(slot, until);
+        long until = now + (random.nextInt(8) == 0 ? ZoneLayout.AVOID_LIMIT_MS - 100 : 0) + random.nextInt(200);
+        words.setAvoidUntilMs(slot, until);
         put(WalkStream.SET, 0, AVOID, slot, until);
     }
 

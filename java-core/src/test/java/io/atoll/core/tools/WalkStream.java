@@ -48,7 +48,7 @@ import java.util.Random;
  *   8 GONE     {@code slot} goes to another peer, the incarnation is {@code value}, its words are 0
  * </pre>
  *
- * <p>SET also has 7 changed_ms, 8 started_ms of the header, 9 the worker's own avoid_until_ms of the peer. After the first ASK there
+ * <p>SET also has 7 changed_ms, 8 started_ms of the header, 9 avoid_until_ms. After the first ASK there
  * are no more walks.
  *
  * <p>A walk that is begun anew reports its peer first. The same seed gives the same stream.

@@ -57,6 +57,7 @@ public final class RouteMesh {
         private String retry = "error timeout http_502";
         private String generation = "";
         private String handover = "";
+        private String listen = "";
 
         private Node(String name, String address) {
             this.name = name;
@@ -162,6 +163,12 @@ public final class RouteMesh {
             return this;
         }
 
+        /** More parameters of its `listen`. */
+        public Node listen(String parameters) {
+            listen = parameters;
+            return this;
+        }
+
         /** Writes its configuration and starts it. */
         public Node start() {
             configure();
@@ -209,7 +216,7 @@ public final class RouteMesh {
                     upstream origin { server %s; keepalive 16; }
                     upstream cdn { %s }
                     server {
-                        listen %s backlog=1024;
+                        listen %s backlog=1024 %s;
                         %s
                         client_max_body_size 64m;
                         location / {
@@ -237,7 +244,7 @@ public final class RouteMesh {
                     """.formatted(secret == null ? "" : "atoll_secret " + scene.file("secret") + ";", http,
                     key, method, edgeTier == null ? servers(edges) : edgeTier, handover,
                     key, method, shieldTier == null ? servers(shields) : shieldTier, handover,
-                    originServer(), route, server(), server, address, step, retry, generation + key, caching));
+                    originServer(), route, server(), listen, server, address, step, retry, generation + key, caching));
         }
     }
 

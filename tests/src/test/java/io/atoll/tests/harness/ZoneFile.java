@@ -76,6 +76,12 @@ public record ZoneFile(Path path) {
         return read(offset, 8).getLong(0);
     }
 
+    /** Lets workers ask a peer for copies of before again that failed to answer. */
+    public void endAvoidance(int slot) {
+        long state = read(0, HeaderRecord.SIZE).getLong(HeaderRecord.STATES_OFFSET) + (long) slot * PeerStateRecord.SIZE;
+        write(state + PeerStateRecord.AVOID_UNTIL_MS, new byte[Long.BYTES]);
+    }
+
     /** Writes bytes over the file. */
     public void write(long offset, byte[] bytes) {
         try (FileChannel channel = FileChannel.open(path, StandardOpenOption.WRITE)) {

@@ -207,6 +207,9 @@ ngx_http_atoll_get_route_peer(ngx_peer_connection_t *pc, void *data)
             plan->free(pc, plan->data, 0);
             pc->sockaddr = NULL;    /* nginx frees a peer that has an address: this one is given back */
             plan->role = NGX_HTTP_ATOLL_OWNER;
+#if (NGX_HTTP_CACHE)
+            ngx_http_atoll_keep_after_all(plan);
+#endif
         }
 
         plan->tier++;

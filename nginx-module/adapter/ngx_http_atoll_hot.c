@@ -7,7 +7,8 @@
  * GET or HEAD: what other nodes pass on was counted there.
  *
  * $atoll_hot       1 when the request's key is hot here, else empty
- * $atoll_bypass    1 on a front for a key that is not hot: ask the owner without a look at the own cache
+ * $atoll_bypass    1 on a front for a key that is not hot: ask the owner without a look at the own cache. Where it decides over
+ *                  that, in proxy_cache_bypass, the request is passed on as by an nginx without a cache.
  */
 
 #include "ngx_http_atoll_route.h"
@@ -72,20 +73,62 @@ ngx_http_atoll_hot_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v,
 }
 
 
+#if (NGX_HTTP_CACHE)
+
+/*
+ * The owner has the cache, so it gets the client's own request: its method, its conditions and ranges, which nginx keeps from an
+ * upstream whose answer it may store. Without this it would send a whole object for each range of it. Only between the making of
+ * the key and the choice of ngx_http_upstream_cache(), of which cache_status tells.
+ */
+static void
+ngx_http_atoll_pass_as_it_is(ngx_http_atoll_plan_t *plan)
+{
+    ngx_http_upstream_t  *u = plan->upstream;
+
+    if (u->cacheable && u->cache_status == 0 && !u->request_sent) {
+        u->cacheable = 0;
+        ngx_str_null(&u->method);
+        plan->as_it_is = 1;
+    }
+}
+
+
+/* The front is to act as the owner after all: it keeps the answer, unless the client asked for a part of it, or on a condition. */
+void
+ngx_http_atoll_keep_after_all(ngx_http_atoll_plan_t *plan)
+{
+    ngx_http_request_t     *r = plan->request;
+    ngx_http_headers_in_t  *in = &r->headers_in;
+
+    if (plan->as_it_is && r->method == NGX_HTTP_GET && in->range == NULL && in->if_range == NULL && in->if_modified_since == NULL
+        && in->if_unmodified_since == NULL && in->if_match == NULL && in->if_none_match == NULL)
+    {
+        plan->upstream->cacheable = 1;
+    }
+}
+
+#endif
+
+
 ngx_int_t
 ngx_http_atoll_bypass_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data)
 {
+    ngx_uint_t              bypass;
     ngx_http_atoll_plan_t  *plan;
 
     plan = ngx_http_atoll_plan(r);
+    bypass = plan && plan->role == NGX_HTTP_ATOLL_FRONT && !plan->hot;
 
 #if (NGX_HTTP_CACHE)
-    if (plan && plan->role == NGX_HTTP_ATOLL_PREVIOUS) {
+    if (bypass) {
+        ngx_http_atoll_pass_as_it_is(plan);
+
+    } else if (plan && plan->role == NGX_HTTP_ATOLL_PREVIOUS) {
         ngx_http_atoll_wait_for_nobody(plan);
     }
 #endif
 
-    ngx_http_atoll_set_flag(v, plan && plan->role == NGX_HTTP_ATOLL_FRONT && !plan->hot);
+    ngx_http_atoll_set_flag(v, bypass);
 
     return NGX_OK;
 }

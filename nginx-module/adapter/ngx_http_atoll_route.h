@@ -72,6 +72,7 @@ struct ngx_http_atoll_plan_s {
     ngx_http_atoll_key_t            key;         /* worked out last */
     ngx_uint_t                      loops;       /* headers CDN-Loop of the request */
     ngx_uint_t                      hot;         /* 1: that key is hot there */
+    ngx_uint_t                      as_it_is;    /* 1: of a front, which does without its cache */
     ngx_uint_t                      named;       /* times that CDN-Loop names this node, of a request without a step */
     ngx_http_upstream_conf_t       *conf;        /* of the location; NULL: no node was asked, and the request has it */
     ngx_http_upstream_conf_t       *locking;     /* the same, when it was changed so as not to wait for the cache's lock */
@@ -151,6 +152,7 @@ ngx_http_atoll_find_key(ngx_http_request_t *r, ngx_http_atoll_plan_t *plan, ngx_
 
 /* ngx_http_atoll_hot.c */
 void ngx_http_atoll_look_hot(ngx_http_atoll_plan_t *plan);
+void ngx_http_atoll_keep_after_all(ngx_http_atoll_plan_t *plan);
 ngx_int_t ngx_http_atoll_hot_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
 ngx_int_t ngx_http_atoll_bypass_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
 

@@ -171,7 +171,7 @@ final class CachingCases {
         when("If-None-Match over If-Modified-Since", "F-").origin(ok(FRESH, ETAG, MODIFIED)).get().get("If-None-Match: \"v0\"", SINCE);
         when("If-Match that fails", "F-").origin(ok(FRESH, ETAG)).get().get("If-Match: \"v0\"");
         when("If-Match that holds", "F-").origin(ok(FRESH, ETAG)).get().get("If-Match: \"v1\"");
-        when("If-Match on a miss", "FF").origin(ok(FRESH, ETAG)).get("If-Match: \"v0\"").get().differs("body", "origin");
+        when("If-Match on a miss", "FF").origin(ok(FRESH, ETAG)).get("If-Match: \"v0\"").get();
         when("If-Unmodified-Since that fails", "F-").origin(ok(FRESH, MODIFIED)).get()
                 .get("If-Unmodified-Since: Sat, 05 Nov 2016 08:49:37 GMT");
         when("If-Unmodified-Since that holds", "F-").origin(ok(FRESH, MODIFIED)).get().get("If-Unmodified-Since: {-60}");
@@ -208,8 +208,7 @@ final class CachingCases {
     private void ranges() {
         Answer line = ok(FRESH, ETAG, MODIFIED).body(LINE);
         for (String range : List.of("0-0", "1-3", "5-", "-4", "0-999", "35-35", "36-", "40-50", "-0", "3-1", "a-b", "0-0,5-6", "0-,0-,0-", "")) {
-            when("a range of a copy: " + range, "F-").origin(line).get().get("Range: bytes=" + range).differs(
-                    range.equals("0-0,5-6") ? new String[] {"status", "body", "content-type", "content-length", "accept-ranges"} : new String[0]);
+            when("a range of a copy: " + range, "F-").origin(line).get().get("Range: bytes=" + range);
         }
         when("a range on a miss", "F-").origin(line).get("Range: bytes=1-3").get();
         when("a range on a miss, beyond the end", "F-").origin(line).get("Range: bytes=99-").get();
@@ -239,7 +238,8 @@ final class CachingCases {
         when("HEAD of what is not stored", "FF").origin(ok()).head().head();
         when("HEAD of a 404", "F-").origin(answer(404, FRESH)).head().get();
         when("HEAD of a chunked answer", "F-").origin(ok(FRESH).sent(Framing.CHUNKED)).head().head();
-        when("HEAD of a large body, then GET", "F-").origin(ok(FRESH).body(bytes(300_000))).head().get();
+        // the header is answered before the body is stored
+        when("HEAD of a large body, then GET", "F-").origin(ok(FRESH).body(bytes(300_000))).head().settle().get();
     }
 
     private void stale() {
@@ -360,6 +360,12 @@ final class CachingCases {
                 .get("Range: bytes=100-200").get("Range: bytes=1000-1100").head();
         when("slices, from the middle", "F2-").in("slices").origin(ok(FRESH, ETAG, "Accept-Ranges: bytes").body(bytes(3000)))
                 .get("Range: bytes=1500-1600").get().get();
+        Answer sliced = ok(FRESH, ETAG, MODIFIED, "Accept-Ranges: bytes").body(bytes(3000));
+        when("slices, a condition of the client's", "3---").in("slices").origin(sliced).get().get("If-None-Match: \"v1\"")
+                .get("If-None-Match: \"v0\"").get("If-Match: \"v0\"");
+        when("slices, a range on a condition", "3-").in("slices").origin(sliced).get().get("Range: bytes=1500-1600", "If-Range: \"v1\"");
+        when("slices, a condition on a miss", "F2").in("slices").origin(sliced).get("If-None-Match: \"v1\"").get();
+        when("slices, several ranges", "3-").in("slices").origin(sliced).get().get("Range: bytes=10-20,1500-1600");
     }
 
     /** Random bytes, the same each time. */

@@ -231,7 +231,12 @@ class CachingTest {
             }
             int before = track.count();
             String target = base + step.suffix();
-            Http.Response response = Http.once(at(lane, target, turn), step.method(), target, step.headers().toArray(String[]::new));
+            Http.Response response;
+            try {
+                response = Http.once(at(lane, target, turn), step.method(), target, step.headers().toArray(String[]::new));
+            } catch (IOException e) {
+                throw new IOException(script + ", " + lane + ", request " + (turn + 1), e);
+            }
             int expected = turn < script.asked.length() ? expected(script.asked.charAt(turn)) : 0;
             long deadline = System.nanoTime() + FAR.toNanos();
             while (track.count() < before + expected && System.nanoTime() < deadline) {

@@ -33,7 +33,7 @@ class HitRatioTest {
     private static final double DIP = 0.01;
     private static final long SECOND = 1_000_000_000L;
     private static final String SECRET = "a secret of the mesh of this scene";
-    private static final String CACHING = "proxy_cache_lock on; proxy_cache_bypass $atoll_bypass;";
+    private static final String CACHING = "proxy_cache_lock on;";
 
     /** A request's start, whether the right object came, and whether a cache had it. */
     private record Answer(long startNs, boolean isWell, boolean isHit) {

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.atoll.tests.harness.Await;
 import io.atoll.tests.harness.Http;
 import io.atoll.tests.harness.Nginx;
+import io.atoll.tests.harness.Peers;
 import io.atoll.tests.harness.Proc;
 import io.atoll.tests.harness.RouteMesh;
 import io.atoll.tests.harness.RouteMesh.Hop;
@@ -42,8 +43,7 @@ import org.junit.jupiter.api.extension.ExtendWith;
 class RouteClientTest {
     private static final String SECRET = "0123456789abcdef0123456789abcdef";
     private static final int BIG = 5 * 1024 * 1024 + 12345;
-    /** A node that keeps no copy has none to wait for. */
-    private static final String ONE_FETCH = "proxy_cache_lock on; proxy_cache_bypass $atoll_no_store;";
+    private static final String ONE_FETCH = "proxy_cache_lock on;";
     private static final Duration FAR = Duration.ofSeconds(10);
 
     @Test
@@ -71,6 +71,47 @@ class RouteClientTest {
             String object = "/r/h2-" + edge.name();
             assertEquals(RouteMesh.body(object), Proc.must("curl", "-s", "--http2-prior-knowledge", "http://" + edge.address()
                     + ":7002" + object));
+        }
+    }
+
+    /** A range of a large object is not worth the whole of it between two nodes, nor is a HEAD, nor what the client has. */
+    @Test
+    void shouldPassOnToTheOwnerWhatTheClientAsked(Scene scene) throws IOException {
+        RouteMesh mesh = RouteMesh.in(scene, 2, 1).secret(SECRET);
+        mesh.edges().forEach(edge -> edge.caching("add_header X-Asked-"
+                + edge.name() + " '$request_method|$http_range|$http_if_none_match' always;"));
+        mesh.start();
+        String object = "/o/1";
+        Node front = mesh.edges().stream().filter(edge -> role(edge, object).equals("front")).findFirst().orElseThrow();
+        Node owner = mesh.edges().stream().filter(edge -> edge != front).findFirst().orElseThrow();
+        String asked = "X-Asked-" + owner.name();
+        String tag = Http.get(owner.socket(), object).header("ETag");
+
+        Http.Response range = Http.get(front.socket(), object, "Range: bytes=1-3");
+        assertEquals(206, range.status());
+        assertEquals(Peers.body(object).substring(1, 4), range.body());
+        assertEquals("GET|bytes=1-3|", range.header(asked));
+        Http.Response ranges = Http.get(front.socket(), object, "Range: bytes=1-1,3-3");
+        assertTrue(ranges.status() == 206 && ranges.header("Content-Type").startsWith("multipart/byteranges"), ranges.toString());
+        Http.Response same = Http.get(front.socket(), object, "If-None-Match: " + tag);
+        assertEquals(304, same.status());
+        assertEquals("GET||" + tag, same.header(asked));
+        Http.Response head = Http.once(front.socket(), "HEAD", object);
+        assertEquals("HEAD||", head.header(asked));
+        assertEquals(1, mesh.originLog(object, 1).size(), "fetches");
+        assertEquals(Map.of(object, 1), owner.copies());
+        assertEquals(Map.of(), front.copies());
+
+        owner.nginx().kill();
+        assertEquals(Peers.body(object), Http.get(front.socket(), object).body());
+        assertEquals(Map.of(object, 1), front.copies(), "kept by who acts as the owner after all");
+    }
+
+    private static String role(Node edge, String object) {
+        try {
+            return Http.get(edge.socket(), object).header("X-Role");
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
         }
     }
 

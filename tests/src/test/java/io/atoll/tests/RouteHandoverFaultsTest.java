@@ -70,7 +70,7 @@ class RouteHandoverFaultsTest {
 
     private Node member(Node node, List<Node> members) {
         node.listen("reuseport").nginx().workers(WORKERS).expectLog("upstream");
-        return node.route("atoll_route edges origin;").caching("proxy_cache_lock on; proxy_cache_bypass $atoll_bypass;")
+        return node.route("atoll_route edges origin;").caching("proxy_cache_lock on;")
                 .edges(RouteMesh.servers(members) + "atoll_handover 10m timeout=" + timeout.toMillis() + "ms;");
     }
 

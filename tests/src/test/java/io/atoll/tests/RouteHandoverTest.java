@@ -54,7 +54,7 @@ class RouteHandoverTest {
             String servers = IntStream.of(members).mapToObj(member -> "server " + edge(Math.abs(member)).server()
                     + (member < 0 ? " down; " : "; ")).collect(Collectors.joining());
             return edge(number).route("atoll_route edges origin;").inServer("location = /health { return 200 well; }")
-                    .caching("proxy_cache_lock on; proxy_cache_bypass $atoll_bypass;")
+                    .caching("proxy_cache_lock on;")
                     .edges(servers + PROBED + "atoll_handover " + handover + ";");
         }
 
@@ -350,7 +350,7 @@ class RouteHandoverTest {
     void shouldKeepRefusalsOfPreviousOwnersFromClientsWhateverTheLimits(Scene scene) throws IOException {
         Stage stage = Stage.open(scene, 3, "10m timeout=2s");
         String limits = "proxy_next_upstream_tries 1; proxy_next_upstream_timeout 1ms; proxy_request_buffering off; "
-                + "proxy_cache_valid any 1m; proxy_cache_lock on; proxy_cache_bypass $atoll_bypass;";
+                + "proxy_cache_valid any 1m; proxy_cache_lock on;";
         for (int number = 1; number <= 3; number++) {
             stage.member(number, 1, 2, 3).caching(limits).start();
         }

@@ -35,7 +35,7 @@ class RouteHotKeysTest {
     void shouldKeepAHotObjectAtEachEdgeThatIsAskedUntilItCools(Scene scene) throws IOException {
         RouteMesh mesh = RouteMesh.in(scene, 3, 1);
         for (RouteMesh.Node edge : mesh.edges()) {
-            edge.caching("proxy_cache_lock on; proxy_cache_bypass $atoll_bypass; add_header X-Hot $atoll_hot;\n"
+            edge.caching("proxy_cache_lock on; add_header X-Hot $atoll_hot;\n"
                     + "add_header X-Cache $upstream_cache_status; add_header X-No-Store $atoll_no_store;");
         }
         mesh.edge(0).inServer("location /agent/ { access_log off; proxy_pass http://" + Agent.listen(scene) + "/; }\n"

@@ -36,7 +36,7 @@ class RouteOneCopyTest {
     @Test
     void shouldFetchEachObjectOnceAndKeepItOncePerTier(Scene scene) throws Exception {
         RouteMesh mesh = RouteMesh.in(scene, 3, 2).secret("a secret of the mesh of this scene");
-        mesh.nodes().forEach(node -> node.caching(LOCK + " proxy_cache_bypass $atoll_bypass;"));
+        mesh.nodes().forEach(node -> node.caching(LOCK));
         mesh.start();
         List<String> objects = IntStream.range(0, OBJECTS).mapToObj(i -> "/r/" + i).toList();
         fetch(mesh.edges().stream().map(RouteMesh.Node::socket).toList(), objects);

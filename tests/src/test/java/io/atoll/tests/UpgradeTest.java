@@ -34,7 +34,7 @@ class UpgradeTest {
     void shouldServeThroughAnUpgradeOfEachNodeAndKeepItsState(Scene scene) throws IOException {
         RouteMesh mesh = RouteMesh.in(scene, 3, 2).secret("a secret of the mesh of this scene");
         for (Node node : mesh.nodes()) {
-            node.handover("0").caching("proxy_cache_lock on; proxy_cache_bypass $atoll_bypass;").nginx().daemon();
+            node.handover("0").caching("proxy_cache_lock on;").nginx().daemon();
         }
         mesh.start();
         Agent agent = Agent.start(scene, mesh.nodes().stream().map(Node::nginx).toList());

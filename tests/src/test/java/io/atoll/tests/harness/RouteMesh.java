@@ -232,6 +232,7 @@ public final class RouteMesh {
                             proxy_cache_key %s;
                             %s
                             proxy_cache_valid 200 206 1h;
+                            proxy_cache_bypass $atoll_bypass;
                             proxy_no_cache $atoll_no_store;
                             proxy_hide_header Cache-Status;
                             add_header Cache-Status $atoll_cache_status always;

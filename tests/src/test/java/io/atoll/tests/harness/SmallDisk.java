@@ -5,6 +5,7 @@ import java.io.OutputStream;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.List;
 import org.junit.jupiter.api.Assumptions;
 
@@ -42,10 +43,11 @@ public final class SmallDisk {
         return folder().toFile().getUsableSpace();
     }
 
-    /** Writes other data until so many bytes are left, or none for 0. */
+    /** Writes other data, more with each call, until so many bytes are left, or none for 0. What others have on it for a moment counts as taken. */
     public void fill(long left) {
         byte[] page = new byte[4096];
-        try (OutputStream file = Files.newOutputStream(folder().resolve("other" + left))) {
+        try (OutputStream file = Files.newOutputStream(folder().resolve("other" + left), StandardOpenOption.CREATE,
+                StandardOpenOption.APPEND)) {
             while (free() > left) {
                 file.write(page);
             }

@@ -21,10 +21,9 @@ import java.util.regex.Pattern;
  * letter for each request of the clients: what the origin saw meanwhile. F: a request without a condition, R: a revalidation, 2: two
  * requests, -: nothing.
  *
- * <p>Texts of headers may hold a moment: `{+60}` is the HTTP date 60 seconds after the class was loaded, `{@+60}` its seconds since 1970.
+ * <p>Texts of headers may hold a moment: `{+60}` is the HTTP date 60 seconds after the case was made, `{@+60}` its seconds since 1970.
  */
 final class CachingCase {
-    private static final long START = Instant.now().getEpochSecond();
     private static final Pattern MOMENT = Pattern.compile("\\{(@?)([+-]\\d+)}");
     private static final Pattern RANGE = Pattern.compile("bytes=(\\d+)-(\\d*)");
     private static final DateTimeFormatter DATE = DateTimeFormatter.ofPattern("EEE, dd MMM yyyy HH:mm:ss 'GMT'", Locale.US)
@@ -42,7 +41,7 @@ final class CachingCase {
         CUT,
         /** Nothing at all, and the connection is closed. */
         NONE,
-        /** Nothing for longer than nginx waits. */
+        /** Nothing for much longer than nginx waits. */
         SILENT,
         /** A header that is none. */
         GARBAGE
@@ -122,13 +121,18 @@ final class CachingCase {
 
     /** Copies of max-age=1 grow old: nginx counts in whole seconds. */
     CachingCase pause() {
-        steps.add(new Step("", "", List.of(), 2050));
+        return pause(1);
+    }
+
+    /** The same for copies of so many seconds. */
+    CachingCase pause(int maxAge) {
+        steps.add(new Step("", "", List.of(), 1000 * (maxAge + 1) + 50));
         return this;
     }
 
     /** What the cache does behind the client comes to its end. */
     CachingCase settle() {
-        steps.add(new Step("", "", List.of(), 200));
+        steps.add(new Step("", "", List.of(), 500));
         return this;
     }
 
@@ -158,7 +162,7 @@ final class CachingCase {
                 return false;
             case SILENT:
                 try {
-                    Thread.sleep(1500);
+                    Thread.sleep(60_000);
                 } catch (InterruptedException e) {
                     Thread.currentThread().interrupt();
                 }
@@ -210,8 +214,9 @@ final class CachingCase {
     }
 
     private static String moments(String text) {
+        long now = Instant.now().getEpochSecond();
         return MOMENT.matcher(text).replaceAll(match -> {
-            long second = START + Long.parseLong(match.group(2));
+            long second = now + Long.parseLong(match.group(2));
             return match.group(1).isEmpty() ? DATE.format(Instant.ofEpochSecond(second)) : Long.toString(second);
         });
     }

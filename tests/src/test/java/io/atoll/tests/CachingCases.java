@@ -13,6 +13,8 @@ import java.util.Random;
 final class CachingCases {
     private static final String FRESH = "Cache-Control: max-age=60";
     private static final String BRIEF = "Cache-Control: max-age=1";
+    /** Where a copy has to be found before it grows old: that may take a second on a busy machine. */
+    private static final String SHORT = "Cache-Control: max-age=3";
     private static final String ETAG = "ETag: \"v1\"";
     private static final String WEAK = "ETag: W/\"v1\"";
     private static final String MODIFIED = "Last-Modified: Sun, 06 Nov 2016 08:49:37 GMT";
@@ -53,7 +55,7 @@ final class CachingCases {
     private void freshness() {
         when("max-age", "F-").origin(ok(FRESH)).get().get();
         when("max-age=0", "FF").origin(ok("Cache-Control: max-age=0")).get().get();
-        when("max-age ran out", "F-F").origin(ok(BRIEF)).get().get().pause().get();
+        when("max-age ran out", "F-F").origin(ok(SHORT)).get().get().pause(3).get();
         when("max-age that is negative", "FF").origin(ok("Cache-Control: max-age=-1")).get().get();
         when("max-age that is no number", "FF").origin(ok("Cache-Control: max-age=soon")).get().get();
         when("max-age that is too large", "F-").origin(ok("Cache-Control: max-age=99999999999999999999")).get().get();
@@ -190,7 +192,7 @@ final class CachingCases {
                 .get().get();
         when("304 with other headers", "FR-").in("revalidate").origin(ok(BRIEF, ETAG, "X-Own: 1"), ok(FRESH, ETAG, "X-Own: 2")).get().pause()
                 .get().get();
-        when("304 that is brief again", "FR-R").in("revalidate").origin(ok(BRIEF, ETAG)).get().pause().get().get().pause().get();
+        when("304 that is short again", "FR-R").in("revalidate").origin(ok(SHORT, ETAG)).get().pause(3).get().get().pause(3).get();
         when("revalidation finds 404", "FR").in("revalidate").origin(ok(BRIEF, ETAG), answer(404)).get().pause().get();
         when("revalidation finds 500", "FR").in("revalidate").origin(ok(BRIEF, ETAG), answer(500)).get().pause().get();
         when("revalidation finds no-store", "FRR").in("revalidate").origin(ok(BRIEF, ETAG), ok("ETag: \"v2\"", "Cache-Control: no-store")).get()

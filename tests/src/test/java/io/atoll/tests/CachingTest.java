@@ -207,8 +207,8 @@ class CachingTest {
                         proxy_cache c;
                         proxy_cache_key $host$uri$is_args$args%s;
                         proxy_cache_lock on;
-                        proxy_connect_timeout 500ms;
-                        proxy_read_timeout 1s;
+                        proxy_connect_timeout 3s;
+                        proxy_read_timeout 3s;
                         proxy_next_upstream error timeout http_502 http_503 http_504;
                         %s
                     }

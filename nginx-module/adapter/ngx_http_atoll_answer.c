@@ -6,7 +6,8 @@
  * proxy_next_upstream, to the next tier at once, since what it could not reach is above. Cache-Status tells the two apart.
  *
  * nginx looks at peer.tries before it goes on after an error status, and the protocol's process_header is the last that it calls before:
- * ours stands around it. nginx sets process_header anew for each try, in reinit_request: ours stands around that too.
+ * ours stands around it. The protocols that have one for the status line and another for the headers set it anew for each try, in
+ * reinit_request: ours stands around that too.
  */
 
 #include "ngx_http_atoll_route.h"
@@ -21,6 +22,7 @@
 static ngx_int_t ngx_http_atoll_set_limits(ngx_http_atoll_plan_t *plan);
 static ngx_http_upstream_conf_t *ngx_http_atoll_limits(ngx_http_atoll_plan_t *plan, ngx_uint_t behind);
 static ngx_http_upstream_conf_t *ngx_http_atoll_make_limits(ngx_pool_t *pool, ngx_http_upstream_conf_t *of, ngx_uint_t behind);
+static void ngx_http_atoll_wrap_process_header(ngx_http_atoll_plan_t *plan);
 static ngx_int_t ngx_http_atoll_process_header(ngx_http_request_t *r);
 static ngx_int_t ngx_http_atoll_reinit_request(ngx_http_request_t *r);
 
@@ -39,11 +41,10 @@ ngx_http_atoll_watch_answer(ngx_http_atoll_plan_t *plan)
         }
 
         plan->conf = u->conf;
-        plan->process_header = u->process_header;
         plan->reinit_request = u->reinit_request;
 
-        u->process_header = ngx_http_atoll_process_header;
         u->reinit_request = ngx_http_atoll_reinit_request;
+        ngx_http_atoll_wrap_process_header(plan);
     }
 
     if (ngx_http_atoll_set_limits(plan) != NGX_OK) {
@@ -240,6 +241,19 @@ ngx_http_atoll_judge_answer(ngx_http_atoll_plan_t *plan, ngx_uint_t failed)
 }
 
 
+/* Puts ours around the one that the protocol has set, if it has: gRPC and FastCGI leave theirs, in ours, where it is. */
+static void
+ngx_http_atoll_wrap_process_header(ngx_http_atoll_plan_t *plan)
+{
+    ngx_http_upstream_t  *u = plan->request->upstream;
+
+    if (u->process_header != ngx_http_atoll_process_header) {
+        plan->process_header = u->process_header;
+        u->process_header = ngx_http_atoll_process_header;
+    }
+}
+
+
 static ngx_int_t
 ngx_http_atoll_process_header(ngx_http_request_t *r)
 {
@@ -250,11 +264,7 @@ ngx_http_atoll_process_header(ngx_http_request_t *r)
 
     rc = plan->process_header(r);
 
-    if (u->process_header != ngx_http_atoll_process_header) {
-        /* the status line is read, next are the headers */
-        plan->process_header = u->process_header;
-        u->process_header = ngx_http_atoll_process_header;
-    }
+    ngx_http_atoll_wrap_process_header(plan);
 
     failed = (u->headers_in.status_n >= NGX_HTTP_BAD_REQUEST && plan->tier < plan->route->origin);
 
@@ -275,13 +285,11 @@ static ngx_int_t
 ngx_http_atoll_reinit_request(ngx_http_request_t *r)
 {
     ngx_int_t               rc;
-    ngx_http_upstream_t    *u = r->upstream;
-    ngx_http_atoll_plan_t  *plan = u->peer.data;
+    ngx_http_atoll_plan_t  *plan = r->upstream->peer.data;
 
     rc = plan->reinit_request(r);
 
-    plan->process_header = u->process_header;
-    u->process_header = ngx_http_atoll_process_header;
+    ngx_http_atoll_wrap_process_header(plan);
 
     return rc;
 }

@@ -152,7 +152,8 @@ ngx_http_atoll_is_self(ngx_http_atoll_plan_t *plan)
 
     ctx = ngx_http_get_module_ctx(plan->request, ngx_http_atoll_module);
 
-    return ctx->request->walk.peer != NULL && ngx_http_atoll_is_this_node(plan, ctx->request->walk.peer);
+    /* a tier that a variable names may be another one by now, without `atoll` */
+    return ctx->request != NULL && ctx->request->walk.peer != NULL && ngx_http_atoll_is_this_node(plan, ctx->request->walk.peer);
 }
 
 

@@ -66,8 +66,6 @@ ngx_http_atoll_postconfiguration(ngx_conf_t *cf)
         return NGX_OK;
     }
 
-    atoll_guard_lost = ngx_http_atoll_lost;
-
     return ngx_http_atoll_prepare(cf, amcf);
 }
 
@@ -121,6 +119,8 @@ ngx_http_atoll_init_process(ngx_cycle_t *cycle)
     zone = &amcf->writer.zone;
     start = atoll_process_start(ngx_pid);
 
+    atoll_guard_lost = ngx_http_atoll_lost;
+
     /* what was done to the file before may fault nowhere */
     (void) atoll_guard_check(zone);
 
@@ -150,24 +150,17 @@ ngx_http_atoll_init_process(ngx_cycle_t *cycle)
 }
 
 
-/* Gives the row back; the counters stay in it. */
+/* One that is told to end at once has requests in flight. */
 static void
 ngx_http_atoll_exit_process(ngx_cycle_t *cycle)
 {
-    uint32_t                     i;
     ngx_http_atoll_main_conf_t  *amcf;
 
     amcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_atoll_module);
 
-    if (amcf == NULL || amcf->row.head == NULL) {
-        return;
+    if (amcf && amcf->row.head) {
+        atoll_row_release(&amcf->row, &amcf->writer.zone);
     }
-
-    for (i = 0; i < amcf->writer.zone.peer_count; i++) {
-        atomic_store_explicit(&amcf->row.peers[i].inflight, 0, memory_order_relaxed);
-    }
-
-    atomic_store_explicit(&amcf->row.head->pid, 0, memory_order_release);
 }
 
 
@@ -181,13 +174,13 @@ ngx_http_atoll_is_alive(uint64_t pid, uint64_t start, void *data)
 
 
 /*
- * In the place of an access to the zone that faulted, see atoll_zone_guard.h: what may be done there may be done here. Who reads the file
- * for a reload deals with what was there by itself.
+ * In a worker, in the place of an access to the zone that faulted, see atoll_zone_guard.h: what may be done there may be done here. Who reads
+ * and writes the file for a start or reload says by itself what became of it.
  */
 static void
 ngx_http_atoll_lost(const char *path, int first)
 {
-    if (first && (ngx_process == NGX_PROCESS_WORKER || ngx_process == NGX_PROCESS_SINGLE)) {
+    if (first) {
         ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
                       "atoll_zone \"%s\": the file was cut short or written over; nginx goes on with the servers and drains of its last "
                       "start or reload, without the agent: remove the file and reload nginx", path);

@@ -283,15 +283,13 @@ atoll_row_claim(atoll_row_t *row, const atoll_zone_t *zone, uint64_t pid, uint64
                 continue;
             }
 
-            row_clear(&candidate, zone);
-
             if (!claimed) {
                 claimed = 1;
+                row_clear(&candidate, zone);
                 *row = candidate;
 
             } else {
-                atoll_set(candidate.head->start, 0);
-                atomic_store_explicit(&candidate.head->pid, 0, memory_order_release);
+                atoll_row_release(&candidate, zone);
             }
         }
     }
@@ -344,6 +342,15 @@ row_clear(const atoll_row_t *row, const atoll_zone_t *zone)
     for (uint32_t slot = 0; slot < zone->peer_count; slot++) {
         atoll_set(row->peers[slot].inflight, 0);
     }
+}
+
+
+void
+atoll_row_release(const atoll_row_t *row, const atoll_zone_t *zone)
+{
+    row_clear(row, zone);
+    atoll_set(row->head->start, 0);
+    atomic_store_explicit(&row->head->pid, 0, memory_order_release);
 }
 
 

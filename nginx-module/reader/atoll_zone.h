@@ -88,6 +88,9 @@ atoll_row_t atoll_row_at(void *memory, uint32_t upstreams);
 int atoll_row_claim(atoll_row_t *row, const atoll_zone_t *zone, uint64_t pid, uint64_t start, uint64_t config_epoch,
                     int (*is_alive)(uint64_t pid, uint64_t start, void *data), void *data);
 
+/* Gives a row back that was claimed: its counters stay in it, and nothing is in flight at its peers and upstreams any more. */
+void atoll_row_release(const atoll_row_t *row, const atoll_zone_t *zone);
+
 /* Requests at a slot over all rows. A row of a dead worker counts until a claim has cleared it. */
 uint64_t atoll_zone_inflight(const atoll_zone_t *zone, uint32_t slot);
 

@@ -100,6 +100,26 @@ shouldCarryOnWithTheCountersOfTheDead(void)
 
 
 static void
+shouldLeaveNothingInFlightInARowThatIsGivenBack(void)
+{
+    atoll_row_t  row;
+
+    fixture_open(&fixture, 2, 4, 2, 4096);
+    CHECK(claim(&row, (uint64_t) getpid()));
+    row.upstreams[1].requests = 41;
+    row.upstreams[1].inflight = 42;
+    row.peers[3].inflight = 43;
+
+    atoll_row_release(&row, &fixture.zone);
+    CHECK_EQUAL(0, row.head->pid);
+    CHECK_EQUAL(41, row.upstreams[1].requests);
+    CHECK_EQUAL(0, atoll_zone_inflight(&fixture.zone, 3));
+    CHECK_EQUAL(0, atoll_zone_upstream_inflight(&fixture.zone, 1, 2));
+    fixture_close(&fixture);
+}
+
+
+static void
 shouldNotTakeARowWhosePidIsAnotherProcessNow(void)
 {
     atoll_row_t  row, old;
@@ -289,6 +309,7 @@ main(void)
     tap_seed();
     RUN(shouldClaimAFreeRow);
     RUN(shouldCarryOnWithTheCountersOfTheDead);
+    RUN(shouldLeaveNothingInFlightInARowThatIsGivenBack);
     RUN(shouldNotTakeARowWhosePidIsAnotherProcessNow);
     RUN(shouldForgetWhatAllTheDeadHadInFlight);
     RUN(shouldNeverShareARowAmongProcessesThatClaimAtOnce);

@@ -230,6 +230,21 @@ class BoundedLoadTest {
     }
 
     @Test
+    void shouldCountNothingOfAWorkerThatWasToldToEndWhileItWasShuttingDown(Scene scene) {
+        Stage stage = new Stage(scene, 2);
+        stage.front.expectLog("open socket #\\d+ left in connection|: aborting");
+        for (int i = 0; i < 24; i++) {
+            stage.send("/bounded", "hot");
+        }
+        List<Long> old = stage.front.workerPids();
+        stage.front.reload();
+        assertEquals(24, stage.zone.upstreamInflight(0));
+        old.forEach(worker -> Proc.signal(worker, "TERM"));
+        Await.until("no request counted", FAR, () -> stage.inflight() == 0 && stage.zone.upstreamInflight(0) == 0);
+        stage.releaseAll();
+    }
+
+    @Test
     void shouldBindMaglevTablesAndTakeAnotherBoundWithAReload(Scene scene) {
         Stage stage = new Stage(scene, 2);
         Random random = new Random(1);

@@ -187,6 +187,20 @@ class CutZoneTest {
         assertEquals(1, second.count(LOST), "times it was said");
     }
 
+    @Test
+    void shouldSayOnceThatTheZoneWasCutWhileItWasMade(Scene scene) throws IOException {
+        String written = "the file was cut short while it was written";
+        Peers peers = Peers.start(scene, 2);
+        Nginx front = Front.over(scene, peers).daemon().expectLog(written);
+        front.through(List.of("gdb", "-q", "-nx", "--batch", "-ex", "set debuginfod enabled off", "-ex", "set breakpoint pending on", "-ex",
+                "break atoll_copy_make", "-ex", "run", "-ex", "shell truncate -s 8192 '" + front.zone() + "'", "-ex", "detach", "--args"));
+        front.start();
+        assertEquals(200, Http.get(front.address(), "/atoll/o/1").status());
+        String said = front.errorLog() + Files.readString(front.prefix().resolve("logs/output"));
+        assertEquals(1, front.count(written), said);
+        assertTrue(!said.contains(LOST), said);
+    }
+
     private static List<String> roles(RouteMesh.Node node) throws IOException {
         List<String> roles = new ArrayList<>();
         for (int i = 0; i < OBJECTS; i++) {

@@ -4,8 +4,10 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.atoll.tests.harness.Await;
+import io.atoll.tests.harness.Backend;
 import io.atoll.tests.harness.Http;
 import io.atoll.tests.harness.Load;
+import io.atoll.tests.harness.Nginx;
 import io.atoll.tests.harness.RouteMesh;
 import io.atoll.tests.harness.RouteMesh.Hop;
 import io.atoll.tests.harness.RouteMesh.Node;
@@ -294,6 +296,41 @@ class RouteFaultsTest {
         assertTrue(addresses(west).containsAll(askers(log, lost, "[13579]")), "the other region's: its shields ask");
         long again = fetches.values().stream().filter(times -> times > 1).count();
         assertTrue(again <= asked / 20, again + " of " + fetches.size() + " objects fetched more than once");
+    }
+
+    /** The line that hands the step on, by protocol. */
+    private static final Map<String, String> STEPS = Map.of("proxy", "proxy_set_header Atoll-Step", "grpc", "grpc_set_header Atoll-Step",
+            "fastcgi", "fastcgi_param HTTP_ATOLL_STEP", "uwsgi", "uwsgi_param HTTP_ATOLL_STEP", "scgi", "scgi_param HTTP_ATOLL_STEP");
+
+    @Test
+    void shouldGoOnFromNodesThatBreakOffInAnyProtocol(Scene scene) throws IOException {
+        String host = scene.address(31);
+        Nginx.in(scene, "origin").workers(1).http("server { listen " + host + ":8001; listen " + host + ":8002 http2; location / { return 200 "
+                + host + "; } }").start();
+        Backend.start(scene, host, 8003, Backend.fastcgi(host));
+        Backend.start(scene, host, 8004, Backend.uwsgi(host));
+        Backend.start(scene, host, 8005, Backend.scgi(host));
+        Map<String, Integer> ports = Map.of("proxy", 8001, "grpc", 8002, "fastcgi", 8003, "uwsgi", 8004, "scgi", 8005);
+        StringBuilder nodes = new StringBuilder();
+        for (int i = 11; i <= 12; i++) {
+            Backend.start(scene, scene.address(i), 8000, (in, out) -> in.read());
+            nodes.append("server ").append(scene.address(i)).append(":8000 max_fails=0; ");
+        }
+        StringBuilder routes = new StringBuilder("upstream nodes { atoll $uri; " + nodes + "}\n");
+        StringBuilder locations = new StringBuilder();
+        STEPS.forEach((protocol, step) -> {
+            routes.append("upstream %1$s_origin { server %2$s:%3$d; } upstream %1$s { atoll_route nodes %1$s_origin; }%n"
+                    .formatted(protocol, host, ports.get(protocol)));
+            locations.append("location = /%1$s { %1$s_pass %2$s%1$s; %3$s $atoll_step; }%n"
+                    .formatted(protocol, protocol.equals("proxy") ? "http://" : "", step));
+        });
+        Nginx front = Nginx.in(scene, "front");
+        front.atoll(routes + "server { listen " + front.socket() + "; add_header X-Upstream $upstream_addr always;\n" + locations + "}").start();
+        for (String protocol : STEPS.keySet()) {
+            Http.Response response = Http.get(front.address(), "/" + protocol);
+            assertEquals("200 " + host, response.status() + " " + response.body(), protocol);
+            assertEquals(3, response.header("X-Upstream").split(", ").length, protocol + " asked " + response.header("X-Upstream"));
+        }
     }
 
     private static Set<String> addresses(List<Node> nodes) {

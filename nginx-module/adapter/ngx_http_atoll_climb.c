@@ -180,6 +180,17 @@ ngx_http_atoll_tries(ngx_http_atoll_plan_t *plan)
 }
 
 
+/* A kept connection that its peer had closed is no try: nginx gives it back to pc, and so it is here, where a balancer has taken it. */
+static void
+ngx_http_atoll_give_back_try(ngx_http_atoll_plan_t *plan, ngx_peer_connection_t *pc)
+{
+    if (plan->asked && !plan->stale && plan->kind != NGX_HTTP_ATOLL_FILL && pc->tries > ngx_http_atoll_tries(plan)) {
+        plan->own_tries++;
+        plan->tried--;
+    }
+}
+
+
 static ngx_int_t
 ngx_http_atoll_get_route_peer(ngx_peer_connection_t *pc, void *data)
 {
@@ -188,6 +199,8 @@ ngx_http_atoll_get_route_peer(ngx_peer_connection_t *pc, void *data)
     ngx_int_t                rc;
     ngx_uint_t               over;
     ngx_http_atoll_route_t  *route = plan->route;
+
+    ngx_http_atoll_give_back_try(plan, pc);
 
     if (plan->asked && plan->lacking && ngx_http_atoll_fill_elsewhere(plan) && ngx_http_atoll_enter_tier(plan) != NGX_OK) {
         return NGX_ERROR;

@@ -72,6 +72,33 @@ class KeptConnectionTest {
         assertNotEquals(owner, again.get(2), "the second peer that may be tried");
     }
 
+    @Test
+    void shouldAskTheOnlyPeerOfATierOfStocksAgainOverAnotherConnection(Scene scene) throws IOException {
+        for (int i = 1; i <= 2; i++) {
+            Backend.start(scene, scene.address(i), 8000, Backend.httpOnceKept());
+        }
+        String shield = scene.address(1) + ":8000";
+        Nginx front = Nginx.in(scene, "front").workers(1).expectLog("prematurely closed");
+        front.atoll("""
+                upstream shields { server %s; keepalive 4; }
+                upstream origin { atoll $uri; server %s:8000; }
+                upstream cdn { atoll_route shields origin; }
+                server {
+                    listen %s;
+                    location / {
+                        proxy_pass http://cdn;
+                        proxy_http_version 1.1;
+                        proxy_set_header Connection "";
+                        proxy_set_header Atoll-Step $atoll_step;
+                        proxy_next_upstream_tries 1;
+                        add_header X-Upstream $upstream_addr always;
+                    }
+                }
+                """.formatted(shield, scene.address(2), front.socket())).start();
+        assertEquals(List.of(shield), tries(front, "/o/1"));
+        assertEquals(List.of(shield, shield), tries(front, "/o/1"), "over the kept connection, then over a new one");
+    }
+
     private static List<String> tries(Nginx front, String target) throws IOException {
         Http.Response response = Http.get(front.address(), target);
         assertEquals(200, response.status());

@@ -27,14 +27,14 @@ public final class Agent implements AutoCloseable {
     private static final Duration START = Duration.ofSeconds(30);
     private static final ObjectMapper JSON = new ObjectMapper();
 
-    private final Path folder;
-    private final List<Nginx> fronts;
     /** Half the time of a start: scenes start many agents, none of which lives long enough for a better compiled one to pay. */
-    private static final List<String> QUICK_START = List.of("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1");
+    static final List<String> QUICK_START = List.of("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1");
 
     private static final Path UNIT = Dist.ROOT.resolve("packaging/atoll-agent.service");
     private static final Pattern UNIT_COMMAND = Pattern.compile("(?m)^ExecStart=\\S*/java (.*) -jar ");
 
+    private final Path folder;
+    private final List<Nginx> fronts;
     private final List<String> command = new ArrayList<>();
     private final SocketAddress api;
     private Process process;
@@ -124,6 +124,7 @@ public final class Agent implements AutoCloseable {
 
     private static List<String> quickStart(List<String> more) {
         List<String> options = new ArrayList<>(QUICK_START);
+        options.addAll(ClassArchive.options());
         options.addAll(more);
         return options;
     }

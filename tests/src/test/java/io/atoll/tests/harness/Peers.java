@@ -29,16 +29,14 @@ public final class Peers {
         Path root = scene.file("origin");
         health = scene.file("health");
         try {
-            Files.createDirectories(root.resolve("o"));
+            ObjectFiles.into(Files.createDirectories(root));
             Files.createDirectories(health);
-            for (int i = 0; i < OBJECTS; i++) {
-                Files.writeString(root.resolve("o/" + i), body("/o/" + i));
-            }
             for (int i = 0; i < count; i++) {
                 names.add(scene.address(11 + i) + ":" + PORT);
                 setHealth(i, 200, "well");
-                peers.add(peer(scene, i, root, netns, extra).start());
+                peers.add(peer(scene, i, root, netns, extra));
             }
+            peers.parallelStream().forEach(Nginx::start);
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }

@@ -290,12 +290,9 @@ public final class RouteMesh {
     public RouteMesh startOrigin() {
         Path root = scene.file("objects");
         try {
-            Files.createDirectories(root.resolve("o"));
+            ObjectFiles.into(Files.createDirectories(root));
             Files.createDirectories(root.resolve("slow"));
             Files.setPosixFilePermissions(Files.createDirectories(root.resolve("put")), PosixFilePermissions.fromString("rwxrwxrwx"));
-            for (int i = 0; i < Peers.OBJECTS; i++) {
-                Files.writeString(root.resolve("o/" + i), Peers.body("/o/" + i));
-            }
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }

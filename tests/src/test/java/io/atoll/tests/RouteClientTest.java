@@ -341,8 +341,11 @@ class RouteClientTest {
     @Test
     void shouldOutliveATierWhoseVariableNamesAnotherUpstreamLaterOn(Scene scene) throws IOException {
         RouteMesh mesh = RouteMesh.in(scene, 1, 1).secret(SECRET).startOrigin();
-        Node edge = mesh.edge(0).http("map $upstream_cache_status $pool { volatile; '' edges; default plain; }\nupstream plain { server "
-                + mesh.originServer() + "; }").route("atoll_route $pool origin;").caching("proxy_cache_bypass $atoll_bypass;")
+        Node edge = mesh.edge(0).http("""
+                map $upstream_cache_status $pool { volatile; '' edges; default plain; }
+                upstream plain { server %1$s; }
+                upstream last { atoll $uri; server %1$s; }
+                """.formatted(mesh.originServer())).route("atoll_route $pool last;")
                 .edges("server " + mesh.edge(0).server() + "; server " + scene.address(50) + ":1;").start();
         for (int i = 0; i < 8; i++) {
             assertEquals(RouteMesh.body("/r/" + i), Http.get(edge.socket(), "/r/" + i).body(), "an object of either owner");

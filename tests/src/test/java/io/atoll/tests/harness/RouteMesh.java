@@ -28,6 +28,8 @@ public final class RouteMesh {
 
     private static final Pattern CACHE_KEY = Pattern.compile("\nKEY: ([^\n]*)\n");
     private static final Duration LOGGED = Duration.ofSeconds(10);
+    /** For a second at least. */
+    private static final int LOOKS_AT_TEMP = 500;
 
     private final Scene scene;
     private final List<Node> edges = new ArrayList<>();
@@ -198,9 +200,18 @@ public final class RouteMesh {
             return hops(name, nginx);
         }
 
-        /** Number of files in its cache, by key. */
+        /** Number of files in its cache, by key. What was answered is among them: nginx answers before it has put its file in place. */
         public Map<String, Integer> copies() {
+            for (int look = 0; look < LOOKS_AT_TEMP && isStoring(); look++) {
+                Await.window(Duration.ofMillis(2));
+            }
             return RouteMesh.copies(nginx.prefix().resolve("cache"));
+        }
+
+        /** Who was killed leaves such files behind, too. */
+        private boolean isStoring() {
+            String[] files = nginx.prefix().resolve("temp/proxy").toFile().list();
+            return files != null && files.length > 0;
         }
 
         private void configure() {

@@ -30,6 +30,9 @@ import org.junit.jupiter.api.io.TempDir;
 /** Names that are followed, and services whose targets are members: an agent, a zone and a name server. */
 class AgentNamesTest {
     private static final String SERVICE = "_http._tcp.edges.example";
+    private static final String SRV = "srv = [ { upstream = %s, service = \"%s\", max-fails = 3 } ]".formatted(ZoneFixture.UPSTREAM, SERVICE);
+    /** Where a call fails when no name server answers in time: it may take a moment on a busy machine. */
+    private static final String PATIENT = "timeout = 2 s, ";
     private static final String SERVERS = "/v1/upstreams/" + ZoneFixture.UPSTREAM + "/servers";
 
     @TempDir
@@ -60,7 +63,7 @@ class AgentNamesTest {
     }
 
     private AgentRig following() throws Exception {
-        return agent("srv = [ { upstream = %s, service = \"%s\", max-fails = 3 } ]".formatted(ZoneFixture.UPSTREAM, SERVICE));
+        return agent(SRV);
     }
 
     /** server → addresses, weight, * for a backup. */
@@ -214,7 +217,7 @@ class AgentNamesTest {
     @Test
     void shouldAddAServerByANameThatOnlyItsNameServersKnow() throws Exception {
         dns.host("own.example", 60, "10.0.0.2").host("added.example", 0, "10.0.0.7");
-        try (AgentRig agent = agent("")) {
+        try (AgentRig agent = agent(PATIENT)) {
             HttpResponse<String> added = agent.send("POST", SERVERS, "{\"server\": \"added.example:82\", \"weight\": 3}");
             assertEquals(200, added.statusCode(), added.body());
             assertEquals(with("added.example:82", "10.0.0.7:82 3"), members(agent));
@@ -305,7 +308,7 @@ class AgentNamesTest {
         dns.host("own.example", 60, "10.0.0.2").host("one.example", 0, "10.0.1.1").host("two.example", 0, "10.0.1.2")
                 .host("other.example", 60, "10.0.2.1");
         dns.service(SERVICE, 0, "0 1 8000 one.example", "0 5 81 own.example");
-        try (AgentRig agent = following()) {
+        try (AgentRig agent = agent(PATIENT + SRV)) {
             await(agent, with("one.example:8000", "10.0.1.1:8000 1"));
             assertEquals(200, agent.send("POST", SERVERS, "{\"server\": \"other.example:80\", \"weight\": 2}").statusCode());
             for (String[] call : new String[][] {{"DELETE", "", "{}"}, {"PATCH", "", "{\"weight\": 2}"}, {"POST", "/reset", "{}"}}) {

@@ -57,6 +57,7 @@ struct ngx_http_atoll_plan_s {
     ngx_http_atoll_role_e           role;
     ngx_uint_t                      received;    /* tier of the step that was believed; NO_TIER: from outside */
     ngx_http_atoll_kind_e           received_kind;
+    ngx_uint_t                      stranger;    /* 1: a step was not believed, since no node has the address that it came from */
     ngx_uint_t                      tier;        /* where it is sent now */
     ngx_http_atoll_kind_e           kind;        /* as what */
     ngx_uint_t                      own_tries;   /* left in this tier */

@@ -258,7 +258,9 @@ ngx_http_atoll_believe(ngx_http_atoll_plan_t *plan, ngx_str_t *step)
 
     if (amcf->secret.len == 0) {
 
-        if (!ngx_http_atoll_is_node_address(plan->request, plan->route)) {
+        /* a look at each peer of each tier: once, however many steps a client sends */
+        if (plan->stranger || !ngx_http_atoll_is_node_address(plan->request, plan->route)) {
+            plan->stranger = 1;
             return;
         }
 

@@ -10,6 +10,7 @@ import io.atoll.tests.harness.Scene;
 import io.atoll.tests.harness.SceneExtension;
 import io.atoll.tests.harness.StockRing;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.net.UnixDomainSocketAddress;
 import java.nio.channels.ServerSocketChannel;
 import java.nio.file.Files;
@@ -27,8 +28,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
 /**
- * Stock `hash $arg_k consistent` and `atoll $arg_k` over the same servers, side by side in one nginx. Servers refuse, so that each
- * request walks over five of them, and $upstream_addr shows first and later choices.
+ * Stock `hash $arg_k consistent` and `atoll $arg_k` over the same servers, in one configuration. Servers refuse, so that each
+ * request walks over five of them, and $upstream_addr shows first and later choices. Two nginx run it, so that both are asked at once.
  */
 @ExtendWith(SceneExtension.class)
 class StockParityTest {
@@ -48,29 +49,22 @@ class StockParityTest {
     @EnumSource(Kind.class)
     void shouldMakeTheSameFirstAndLaterChoicesAsStock(Kind kind, Scene scene) throws IOException {
         Pool pool = pool(kind, scene);
-        Nginx front = front(scene, pool, "max_fails=0").start();
         List<String> keys = keys(KEYS);
         int compared = 0;
         int beyond = 0;
         int different = 0;
         String example = "";
         StockRing ring = new StockRing(pool.servers);
-        try (Http http = Http.open(front.address(), Duration.ofSeconds(30))) {
-            for (int from = 0; from < keys.size(); from += BATCH) {
-                List<String> part = keys.subList(from, Math.min(keys.size(), from + BATCH));
-                List<List<String>> stock = choices(http, "/stock", part);
-                List<List<String>> atoll = choices(http, "/atoll", part);
-                for (int i = 0; i < part.size(); i++) {
-                    List<String> theirs = stock.get(i);
-                    int walked = ring.walked(part.get(i), theirs);
-                    compared += walked;
-                    beyond += theirs.size() - walked;
-                    if (atoll.get(i).size() != theirs.size()
-                            || !atoll.get(i).subList(0, walked).equals(theirs.subList(0, walked))) {
-                        different++;
-                        example = part.get(i) + ": stock " + theirs + ", atoll " + atoll.get(i);
-                    }
-                }
+        Both both = both(scene, pool, "max_fails=0", keys);
+        for (int i = 0; i < keys.size(); i++) {
+            List<String> theirs = both.stock.get(i);
+            List<String> ours = both.atoll.get(i);
+            int walked = ring.walked(keys.get(i), theirs);
+            compared += walked;
+            beyond += theirs.size() - walked;
+            if (ours.size() != theirs.size() || !ours.subList(0, walked).equals(theirs.subList(0, walked))) {
+                different++;
+                example = keys.get(i) + ": stock " + theirs + ", atoll " + ours;
             }
         }
         Scene.print("%s: %d keys, %d choices compared, %d beyond stock's walk, different %d of %d", kind, keys.size(),
@@ -83,7 +77,7 @@ class StockParityTest {
     void shouldWalkOnAlongTheRingWhereStockGoesRoundRobin(Scene scene) throws IOException {
         Pool pool = new Pool("    server " + scene.address(1) + ":1 weight=60 %1$s;\n    server " + scene.address(2)
                 + ":1 %1$s;\n    server " + scene.address(3) + ":1 %1$s;\n", List.of(), "");
-        Nginx front = front(scene, pool, "max_fails=0").start();
+        Nginx front = front(scene, "front", pool, "max_fails=0").start();
         List<String> keys = keys(2000);
         StockRing ring = new StockRing(List.of(
                 new StockRing.Server(scene.address(1) + ":1", scene.address(1) + ":1", 60, false),
@@ -118,17 +112,12 @@ class StockParityTest {
             }
         }
         Nginx.in(scene, "peers").workers(1).http("server {\n" + listens + "location / { return 200 well; }\n}\n").start();
-        Nginx front = front(scene, new Pool(lines.toString(), List.of(), ""), "fail_timeout=1000s").start();
         List<String> keys = keys(KEYS);
-        int retried = 0;
-        try (Http http = Http.open(front.address(), Duration.ofSeconds(30))) {
-            for (int from = 0; from < keys.size(); from += BATCH) {
-                List<String> part = keys.subList(from, Math.min(keys.size(), from + BATCH));
-                List<List<String>> stock = choices(http, "/stock", part);
-                assertEquals(stock, choices(http, "/atoll", part));
-                retried += stock.stream().mapToInt(tries -> tries.size() - 1).sum();
-            }
+        Both both = both(scene, new Pool(lines.toString(), List.of(), ""), "fail_timeout=1000s", keys);
+        for (int i = 0; i < keys.size(); i++) {
+            assertEquals(both.stock.get(i), both.atoll.get(i), keys.get(i));
         }
+        int retried = both.stock.stream().mapToInt(tries -> tries.size() - 1).sum();
         Scene.print("%d keys over 10 peers, 2 of them dead, %d retried", keys.size(), retried);
         assertEquals(2, retried, "each dead peer costs one retry until fail_timeout is over");
     }
@@ -136,11 +125,34 @@ class StockParityTest {
     @Test
     void shouldServeEmptyKeysRoundRobinAsStock(Scene scene) throws IOException {
         Pool pool = pool(Kind.WEIGHTS, scene);
-        Nginx front = front(scene, pool, "max_fails=0").start();
+        Nginx front = front(scene, "front", pool, "max_fails=0").start();
         List<String> none = Collections.nCopies(2000, "");
         try (Http http = Http.open(front.address(), Duration.ofSeconds(30))) {
             assertEquals(choices(http, "/stock", none), choices(http, "/atoll", none));
         }
+    }
+
+    /** What stock and Atoll choose for the same keys, each in an nginx of its own that has both. */
+    private record Both(List<List<String>> stock, List<List<String>> atoll) {
+    }
+
+    private static Both both(Scene scene, Pool pool, String parameters, List<String> keys) throws IOException {
+        List<Nginx> fronts = List.of(front(scene, "front-stock", pool, parameters), front(scene, "front-atoll", pool, parameters));
+        List<List<List<String>>> choices = IntStream.of(0, 1).parallel()
+                .mapToObj(i -> choices(fronts.get(i).start(), i == 0 ? "/stock" : "/atoll", keys)).toList();
+        return new Both(choices.get(0), choices.get(1));
+    }
+
+    private static List<List<String>> choices(Nginx front, String location, List<String> keys) {
+        List<List<String>> all = new ArrayList<>(keys.size());
+        try (Http http = Http.open(front.address(), Duration.ofSeconds(30))) {
+            for (int from = 0; from < keys.size(); from += BATCH) {
+                all.addAll(choices(http, location, keys.subList(from, Math.min(keys.size(), from + BATCH))));
+            }
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+        return all;
     }
 
     /** The peers tried for each key; the name of the upstream, which nginx puts where none is left, is the same for both. */
@@ -153,8 +165,8 @@ class StockParityTest {
         return all;
     }
 
-    private static Nginx front(Scene scene, Pool pool, String parameters) throws IOException {
-        Nginx front = Nginx.in(scene, "front").workers(1);
+    private static Nginx front(Scene scene, String name, Pool pool, String parameters) throws IOException {
+        Nginx front = Nginx.in(scene, name).workers(1);
         String lines = pool.lines.formatted(parameters);
         front.atoll("""
                 error_log logs/error.log crit;

@@ -8,6 +8,7 @@ import java.util.Collection;
 import java.util.EnumSet;
 import java.util.HashMap;
 import java.util.HexFormat;
+import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Locale;
@@ -397,11 +398,21 @@ public final class Agent implements AgentService, AutoCloseable {
 
     @Override
     public CompletableFuture<ChangeView> change(Change change) {
-        return CompletableFuture.supplyAsync(() -> changes.append(() -> CompletableFuture.completedFuture(match(change))
-                .thenApplyAsync(peers -> record(change, peers), disk)
-                .thenApplyAsync(peers -> inForce(change, peers), loop)), loop)
+        return CompletableFuture.supplyAsync(() -> changes.append(() -> recorded(change, new LinkedHashMap<>())), loop)
                 .thenCompose(result -> result)
                 .thenApplyAsync(result -> result, apiGroup.next());
+    }
+
+    /** Records and brings in force. The name of a server may lead elsewhere while the disk writes: what it meets there is recorded, too. */
+    private CompletableFuture<ChangeView> recorded(Change change, Map<PeerName, AdminDecision> known) {
+        List<PeerName> peers = match(change).stream().filter(peer -> !known.containsKey(peer)).toList();
+        if (peers.isEmpty()) {
+            return CompletableFuture.completedFuture(inForce(change, known.values()));
+        }
+        return CompletableFuture.supplyAsync(() -> record(change, peers), disk).thenComposeAsync(wanted -> {
+            wanted.forEach(decision -> known.put(decision.peer(), decision));
+            return recorded(change, known);
+        }, loop);
     }
 
     private List<PeerName> match(Change change) {

@@ -39,6 +39,8 @@ import org.junit.jupiter.api.io.TempDir;
 /** Decisions about a peer that change while its journal's disk keeps an operator's call waiting. */
 class AgentJournalTest {
     private static final Server PEER = Server.at(new InetSocketAddress("10.0.0.1", 80));
+    private static final String NAME = "own.example:80";
+    private static final int SLOT_OF_NAME = 2;
 
     @TempDir
     Path folder;
@@ -67,11 +69,20 @@ class AgentJournalTest {
     }
 
     private ZoneFixture zone(String file) throws IOException {
-        return ZoneFixture.create(folder.resolve(file), ProbeSpec.none(), 0, PEER, Server.at(new InetSocketAddress("10.0.0.2", 80)));
+        return zone(file, "10.0.0.3");
+    }
+
+    private ZoneFixture zone(String file, String addressOfName) throws IOException {
+        return ZoneFixture.create(folder.resolve(file), ProbeSpec.none(), 0, PEER, Server.at(new InetSocketAddress("10.0.0.2", 80)),
+                new Server(NAME, new InetSocketAddress(addressOfName, 80), 0));
     }
 
     private CompletableFuture<ChangeView> change(Action action, Duration duration) {
-        return agent.change(new Change(action, "", ZoneFixture.UPSTREAM, PEER.name(), "", duration, ""));
+        return change(action, PEER.name(), duration);
+    }
+
+    private CompletableFuture<ChangeView> change(Action action, String server, Duration duration) {
+        return agent.change(new Change(action, "", ZoneFixture.UPSTREAM, server, "", duration, ""));
     }
 
     private void hold() {
@@ -86,8 +97,12 @@ class AgentJournalTest {
 
     /** A call that waits for the disk when this returns. */
     private CompletableFuture<ChangeView> heldUp(Action action, Duration duration) {
+        return heldUp(action, PEER.name(), duration);
+    }
+
+    private CompletableFuture<ChangeView> heldUp(Action action, String server, Duration duration) {
         hold();
-        CompletableFuture<ChangeView> change = change(action, duration);
+        CompletableFuture<ChangeView> change = change(action, server, duration);
         agent.zones().join();
         assertFalse(change.isDone());
         return change;
@@ -142,6 +157,41 @@ class AgentJournalTest {
         Await.until("the zone to be left", () -> next.zone().agentPid() == 0);
         held.countDown();
         closed.get(20, TimeUnit.SECONDS);
+        assertEquals(List.of(Kind.DRAIN, Kind.DRAIN), journaled());
+    }
+
+    /** To another address, which the agent has seen when this returns. */
+    private ZoneFixture moveName() throws IOException {
+        ZoneFixture next = zone("next.zone", "10.0.0.4");
+        Files.move(next.path(), zone.path(), StandardCopyOption.ATOMIC_MOVE);
+        Await.until("the zone with the other address", () -> next.zone().agentPid() != 0);
+        agent.zones().join();
+        return next;
+    }
+
+    private static List<String> addresses(ChangeView change) {
+        return change.peers().stream().map(ChangeView.ChangedPeer::address).toList();
+    }
+
+    @Test
+    void shouldUndrainAServerWhereItsNameLeadsMeanwhile() throws Exception {
+        change(Action.DRAIN, NAME, null).join();
+        CompletableFuture<ChangeView> undrained = heldUp(Action.UNDRAIN, NAME, null);
+        ZoneFixture next = moveName();
+        assertEquals(2, agent.agent().decisions(), "the drain goes with the name");
+        held.countDown();
+        assertEquals(List.of("10.0.0.3:80", "10.0.0.4:80"), addresses(undrained.get(10, TimeUnit.SECONDS)));
+        assertEquals(0, next.word(SLOT_OF_NAME, Reason.ADMIN));
+        assertEquals(List.of(), journaled());
+    }
+
+    @Test
+    void shouldDrainAServerWhereItsNameLeadsMeanwhile() throws Exception {
+        CompletableFuture<ChangeView> drained = heldUp(Action.DRAIN, NAME, null);
+        ZoneFixture next = moveName();
+        held.countDown();
+        assertEquals(List.of("10.0.0.3:80", "10.0.0.4:80"), addresses(drained.get(10, TimeUnit.SECONDS)));
+        assertEquals(ZoneLayout.FOREVER, next.word(SLOT_OF_NAME, Reason.ADMIN));
         assertEquals(List.of(Kind.DRAIN, Kind.DRAIN), journaled());
     }
 }

@@ -55,13 +55,13 @@ final class DnsClient implements AutoCloseable {
     private final Pace pace;
     private boolean closed;
 
-    /** @param rate queries a second, at most */
+    /** @param rate queries a second, at most, those over TCP included */
     DnsClient(EventLoop loop, Transport transport, long timeoutMs, int rate) {
         this.loop = loop;
         this.timeoutMs = timeoutMs;
         this.pace = new Pace(rate, AT_ONCE, System.nanoTime());
         this.resolver = new DnsNameResolverBuilder(loop).datagramChannelFactory(made(transport.datagram(), CutAnswers::markDatagrams))
-                .socketChannelFactory(made(transport.stream(), CutAnswers::markFrames))
+                .socketChannelFactory(made(transport.stream(), this::prepareStream))
                 .datagramChannelStrategy(DnsNameResolverChannelStrategy.ChannelPerResolution)
                 .queryTimeoutMillis(timeoutMs).maxPayloadSize(PAYLOAD).resolveCache(NoopDnsCache.INSTANCE)
                 .cnameCache(NoopDnsCnameCache.INSTANCE).authoritativeDnsServerCache(NoopAuthoritativeDnsServerCache.INSTANCE)
@@ -75,6 +75,12 @@ final class DnsClient implements AutoCloseable {
             prepare.accept(channel.pipeline());
             return channel;
         };
+    }
+
+    /** A query that Netty asks again over TCP: it does not wait, but those behind it do. */
+    private void prepareStream(ChannelPipeline pipeline) {
+        pace.place(System.nanoTime());
+        CutAnswers.markFrames(pipeline);
     }
 
     @Override

@@ -188,6 +188,18 @@ class NameLookupTest {
     }
 
     @Test
+    void shouldCountWhatItAsksOverTcp() {
+        dns.mode(Mode.TRUNCATED).wellOverTcp(true).host("cache.example", 60, "10.0.0.1", "10.0.0.2");
+        NameLookup lookup = lookup(Families.IPV4, 20, dns);
+        long began = System.nanoTime();
+        for (int i = 0; i < 21; i++) {
+            assertEquals(2, get(() -> lookup.addresses("cache.example", List.of())).values().size());
+        }
+        long tookMs = TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - began);
+        assertTrue(tookMs >= 450, "32 at once, and 9 more in 450 ms at least; took " + tookMs + " ms");
+    }
+
+    @Test
     void shouldNotTakeAnAnswerThatEndsEarlyForAWholeOne() {
         dns.host("cache.example", 60, "10.0.0.1", "10.0.0.2");
         NameLookup lookup = lookup(Families.IPV4, dns);

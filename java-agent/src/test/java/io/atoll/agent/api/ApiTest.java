@@ -179,7 +179,10 @@ class ApiTest {
         Path token = Files.writeString(folder.resolve("token"), TOKEN + "\n");
         try (AgentRig agent = new AgentRig(folder, "atoll.api.token-file = \"" + token + "\"")) {
             String drain = "/v1/peers/caches/b%3A80/drain";
-            assertEquals(200, agent.get("/v1/peers").statusCode());
+            for (String reading : new String[] {"/v1/peers", "/v1/mesh/rings?upstream=caches", "/v1/mesh/purges?after=0"}) {
+                assertEquals(200, agent.get(reading).statusCode(), reading);
+            }
+            assertError(401, "missing", agent.send("POST", "/v1/mesh/purges", "{\"purges\": []}"));
             HttpResponse<String> without = agent.send("POST", drain, "");
             assertError(401, "missing", without);
             assertEquals("Bearer", without.headers().firstValue("www-authenticate").orElse(""));

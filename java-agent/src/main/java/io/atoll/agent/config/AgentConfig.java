@@ -30,6 +30,8 @@ public record AgentConfig(List<Path> zones, Duration heartbeat, Duration lease, 
     /** What an element of atoll.resolve.srv is without what it says: nginx's defaults for a server. */
     private static final Config SERVICE = ConfigFactory.parseString(
             "upstream = \"\", service = \"\", max-conns = 0, max-fails = 1, fail-timeout = 10 s");
+    /** What a header can have, in the same bytes for all clients. */
+    private static final Pattern TOKEN = Pattern.compile("[!-~]{16,}");
     private static final Pattern SERVICE_NAME = Pattern.compile("[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9_.])?");
 
     /**
@@ -265,11 +267,11 @@ public record AgentConfig(List<Path> zones, Duration heartbeat, Duration lease, 
         }
         try {
             String token = Files.readString(Path.of(file)).lines().findFirst().orElse("").trim();
-            if (token.length() >= 16) {
+            if (TOKEN.matcher(token).matches()) {
                 return token;
             }
             api.problem("token-file", api.value("token-file"),
-                    "a file whose first line is a token of at least 16 characters");
+                    "a file whose first line is a token of at least 16 characters: letters, digits and signs of ASCII, no blanks");
         } catch (IOException | java.nio.file.InvalidPathException e) {
             api.problem("token-file", api.value("token-file"), "a readable file with a token on its first line");
         }

@@ -167,6 +167,10 @@ class AgentConfigTest {
         assertEquals("0123456789abcdef", AgentConfig.read(file("atoll.api.token-file = " + token)).token());
         Files.writeString(token, "short\n");
         assertTrue(problems("atoll.api.token-file = " + token).get(0).contains("at least 16 characters"));
+        for (String wrong : new String[] {"0123456789 abcdef", "0123456789\tabcdef", "0123456789abcdé€", "\ufeff0123456789abcdef"}) {
+            Files.writeString(token, wrong);
+            assertTrue(problems("atoll.api.token-file = " + token).get(0).contains("letters, digits and signs of ASCII"), wrong);
+        }
         assertTrue(problems("atoll.api.token-file = /none").get(0).contains("a readable file"));
     }
 

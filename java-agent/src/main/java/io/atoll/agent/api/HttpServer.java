@@ -36,6 +36,7 @@ import io.netty.handler.codec.http.HttpVersion;
 import io.netty.handler.codec.http.QueryStringDecoder;
 import io.netty.handler.codec.http.TooLongHttpHeaderException;
 import io.netty.handler.codec.http.TooLongHttpLineException;
+import io.netty.handler.flow.FlowControlHandler;
 import io.netty.handler.timeout.IdleStateEvent;
 import io.netty.handler.timeout.IdleStateHandler;
 import org.slf4j.Logger;
@@ -65,7 +66,7 @@ public final class HttpServer implements AutoCloseable {
             @Override
             protected void initChannel(Channel connection) {
                 connection.pipeline().addLast(new IdleStateHandler(0, 0, IDLE_SECONDS), new HttpServerCodec(),
-                        new Aggregator(), new Connection(routes));
+                        new Aggregator(), new FlowControlHandler(), new Connection(routes));
             }
         }).bind(address).awaitUninterruptibly();
         if (!bound.isSuccess()) {
@@ -100,6 +101,7 @@ public final class HttpServer implements AutoCloseable {
         }
     }
 
+    /** One request at a time: those behind it wait in the handler before this one, so that answers keep their order. */
     private static final class Connection extends SimpleChannelInboundHandler<FullHttpRequest> {
         private final Function<Request, CompletionStage<Response>> routes;
 

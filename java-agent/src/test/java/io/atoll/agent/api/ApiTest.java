@@ -166,6 +166,16 @@ class ApiTest {
         }
     }
 
+    @Test
+    void shouldAnswerInTheOrderOfTheRequestsHoweverLongOneTakes() throws Exception {
+        try (AgentRig agent = new AgentRig(folder, "atoll.mesh.agents = [\"http://127.0.0.1:1\"]")) {
+            String purge = "{\"key\": \"host/1\"}";
+            String both = raw(agent, "POST /v1/purge HTTP/1.1\r\nHost: a\r\nContent-Length: " + purge.length() + "\r\n\r\n" + purge
+                    + "GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+            assertTrue(both.contains("\"host/1\"") && both.indexOf("\"host/1\"") < both.indexOf("\"complaints\""), both);
+        }
+    }
+
     private static String raw(AgentRig agent, String request) throws IOException {
         try (Socket socket = new Socket("127.0.0.1", agent.agent().apiAddress().getPort())) {
             socket.setSoTimeout(20_000);

@@ -1,6 +1,7 @@
 package io.atoll.agent;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
 
 import java.io.IOException;
 import java.net.InetSocketAddress;
@@ -143,6 +144,71 @@ class AgentPurgesTest {
         try (AgentRig agent = new AgentRig(folder)) {
             assertEquals("VERSION_MISMATCH", agent.state());
             pending(agent, "host/2");
+        }
+    }
+
+    private static String state(AgentRig agent, String key) {
+        for (JsonNode purge : agent.json("/v1/purges").path("purges")) {
+            if (purge.path("text").asText().equals(key)) {
+                return purge.path("state").asText();
+            }
+        }
+        return "unknown";
+    }
+
+    private static void awaitDone(AgentRig agent, String key) {
+        Await.until(key + " to be purged", () -> state(agent, key).equals("done"), () -> agent.get("/v1/purges").body());
+    }
+
+    /** nginx may go on with the file that was removed: a purge is in force when there is one that has it. */
+    @Test
+    void shouldHoldAPurgePendingWhenItStartsWithoutTheFileThatWasThere() throws Exception {
+        Path path = folder.resolve("nginx.zone");
+        zone(path);
+        try (AgentRig agent = new AgentRig(folder)) {
+            agent.awaitState("OK");
+            purge(agent, "host/1");
+            assertEquals("done", state(agent, "host/1"));
+        }
+        try (AgentRig agent = new AgentRig(folder)) {
+            purge(agent, "host/2");
+            assertEquals("done", state(agent, "host/2"), "its nginx may be stopped: the file is there");
+        }
+        Files.delete(path);
+        try (AgentRig agent = new AgentRig(folder)) {
+            assertEquals("MISSING", agent.state());
+            pending(agent, "host/3");
+        }
+        try (AgentRig agent = new AgentRig(folder)) {
+            assertEquals("pending", state(agent, "host/3"));
+            zone(path);
+            for (String key : List.of("host/1", "host/2", "host/3")) {
+                awaitDone(agent, key);
+                assertNotEquals(0L, ZoneFixture.open(path).purges().orElseThrow().generation(key, "host"), key);
+            }
+        }
+    }
+
+    @Test
+    void shouldTellAnotherAgentAgainWhoseZoneIsMissing() throws Exception {
+        Path here = Files.createDirectory(folder.resolve("here"));
+        Path there = Files.createDirectory(folder.resolve("there"));
+        zone(here.resolve("nginx.zone"));
+        zone(there.resolve("nginx.zone"));
+        try (AgentRig other = new AgentRig(there)) {
+            other.awaitState("OK");
+        }
+        Files.delete(there.resolve("nginx.zone"));
+        try (AgentRig other = new AgentRig(there);
+                AgentRig agent = new AgentRig(here, "atoll.mesh.agents = [\"%s\"]".formatted(other.base()))) {
+            JsonNode answer = AgentRig.parse(agent.send("POST", "/v1/purge", "{\"key\": \"host/1\"}").body());
+            assertEquals(List.of("done", "pending"), answer.path("nodes").findValuesAsText("state"), answer::toString);
+            Await.until("the other to say so", () -> agent.get("/v1/purges").body().contains("it answers 503"),
+                    () -> agent.get("/v1/purges").body());
+            assertEquals("pending", state(other, "host/1"));
+            zone(there.resolve("nginx.zone"));
+            awaitDone(other, "host/1");
+            awaitDone(agent, "host/1");
         }
     }
 

@@ -119,7 +119,12 @@ class MembersTest {
         }
 
         @Override
-        public void found(Path path, long last) {}
+        public void found(Path path, String boot, long last) {}
+
+        @Override
+        public boolean isKnown(Path path, String boot) {
+            return false;
+        }
     }
 
     private <T> T onLoop(Callable<T> work) throws Exception {

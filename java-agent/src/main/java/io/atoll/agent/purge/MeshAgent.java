@@ -56,6 +56,8 @@ final class MeshAgent {
     private final Map<String, Purge> queue = new LinkedHashMap<>();
 
     private boolean busy;
+    /** Whether what it was told last did not get a good answer. */
+    private boolean refused;
     private long pauseMs;
     private long notBeforeMs;
     private String trouble = "";
@@ -119,15 +121,20 @@ final class MeshAgent {
         queue.remove(id);
     }
 
-    /** Begins what is due: tell what is queued, else ask what it knows. */
+    /**
+     * Begins what is due: tell what is queued, else ask what it knows. In turns where telling fails: who cannot put a purge in force can
+     * answer all the same.
+     */
     void act(long askEveryMs) {
         long now = clock.getAsLong();
         if (busy || now < notBeforeMs) {
             return;
         }
-        if (!queue.isEmpty()) {
+        boolean askDue = !asked || now >= askAgainMs;
+        if (!queue.isEmpty() && !(askDue && refused)) {
             tell(askEveryMs);
-        } else if (!asked || now >= askAgainMs) {
+        } else if (askDue) {
+            refused = false;
             ask(askEveryMs);
         }
     }
@@ -144,7 +151,9 @@ final class MeshAgent {
             bytes += size;
             batch.add(purge);
         }
+        refused = true;
         call("POST", "/v1/mesh/purges", PurgeMessages.write(batch).toString(), answer -> {
+            refused = false;
             batch.forEach(purge -> queue.remove(purge.id(), purge));
             listener.told(this, batch);
             return CompletableFuture.completedFuture(null);
@@ -181,14 +190,15 @@ final class MeshAgent {
     }
 
     private void call(String method, String path, String body, Reader reader, long askEveryMs) {
-        busy = true;
         HttpRequest.Builder request = HttpRequest.newBuilder(URI.create(url + path)).timeout(TIMEOUT)
                 .method(method, body == null ? HttpRequest.BodyPublishers.noBody()
                         : HttpRequest.BodyPublishers.ofString(body));
         if (!token.isEmpty()) {
             request.header("Authorization", "Bearer " + token);
         }
-        HttpCalls.send(client, request.build(), WHOLE_TIMEOUT)
+        HttpRequest built = request.build();
+        busy = true;
+        HttpCalls.send(client, built, WHOLE_TIMEOUT)
                 .thenComposeAsync(response -> read(response, reader), loop)
                 .whenCompleteAsync((done, problem) -> ended(problem, askEveryMs), loop);
     }

@@ -6,6 +6,7 @@ import java.nio.file.Path;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Collection;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -17,6 +18,7 @@ import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.TimeUnit;
+import java.util.function.BooleanSupplier;
 import java.util.function.Supplier;
 
 import io.atoll.agent.api.ApiException;
@@ -51,6 +53,8 @@ public final class Purges implements PurgeService, PurgeBook, MeshAgent.Listener
     private static final long ASK_EVERY_MS = 60_000;
     private static final long ALIVE_EVERY_MS = 600_000;
     private static final long ANSWER_AFTER_MS = 1000;
+    /** Less than another agent waits for an answer. */
+    private static final long TAKE_WITHIN_MS = 2000;
     private static final long SHOWN_MS = 86_400_000;
     private static final long SETTLE_FIRST_MS = 5;
     private static final long SETTLE_MOST_MS = 1000;
@@ -67,6 +71,7 @@ public final class Purges implements PurgeService, PurgeBook, MeshAgent.Listener
     private final Supplier<String> node;
     private final Map<String, Purge> purges = new LinkedHashMap<>();
     private final Map<String, Map<String, Long>> deliveries;
+    private final Map<String, String> boots;
     private final List<MeshAgent> agents = new ArrayList<>();
     private final List<Waiting> waiting = new ArrayList<>();
     private final List<Purge> late = new ArrayList<>();
@@ -99,7 +104,7 @@ public final class Purges implements PurgeService, PurgeBook, MeshAgent.Listener
         Set<Long> generations(String key);
     }
 
-    private record Waiting(String id, CompletableFuture<Void> answer) {}
+    private record Waiting(BooleanSupplier over, CompletableFuture<Void> answer) {}
 
     /**
      * @param path of the journal
@@ -131,8 +136,8 @@ public final class Purges implements PurgeService, PurgeBook, MeshAgent.Listener
         }
         this.files = new PurgedFiles(config.delete(), client, loop, id -> answerWhoWaits());
         journal.purges().forEach(this::remember);
-        this.settled = last;
         this.deliveries = journal.deliveries();
+        this.boots = new HashMap<>(journal.zones());
         deliveries.forEach(this::restore);
         this.inSync = agents.isEmpty();
         this.shownInSync = inSync;
@@ -177,6 +182,7 @@ public final class Purges implements PurgeService, PurgeBook, MeshAgent.Listener
     /** Begins to tell and to ask. On the agent's thread, after the zones were attached. */
     public void start() {
         startedMs = context.clock().getAsLong();
+        settle(List.of());
         aliveNow();
         expire();
         Recurring acting = new Recurring("Other agents can neither be told nor asked", this::act);
@@ -265,7 +271,10 @@ public final class Purges implements PurgeService, PurgeBook, MeshAgent.Listener
 
     /** When the journal knows less than a zone, it lost purges. */
     @Override
-    public void found(Path zone, long zoneLast) {
+    public void found(Path zone, String boot, long zoneLast) {
+        if (!boot.equals(boots.put(zone.toString(), boot))) {
+            record("that a zone is there", () -> journal.found(zone.toString(), boot));
+        }
         if (zoneLast <= last) {
             return;
         }
@@ -274,6 +283,12 @@ public final class Purges implements PurgeService, PurgeBook, MeshAgent.Listener
         last = zoneLast;
         record("a purge", () -> journal.alive(journal.aliveWall(), zoneLast));
         purgeEverything("the journal was behind the zone");
+    }
+
+    /** A damaged journal may have lost it. */
+    @Override
+    public boolean isKnown(Path zone, String boot) {
+        return journal.isDamaged() || boot.equals(boots.get(zone.toString()));
     }
 
     /** In force also when the journal cannot record it; then a zone knows more than the journal, which the next agent finds. */
@@ -379,7 +394,7 @@ public final class Purges implements PurgeService, PurgeBook, MeshAgent.Listener
                         agent.hurry();
                         agent.act(ASK_EVERY_MS);
                     }
-                    return answered(id);
+                    return waitFor(() -> isOver(id), ANSWER_AFTER_MS);
                 }, loop).thenApplyAsync(done -> view(purges.get(id)), loop);
     }
 
@@ -406,15 +421,15 @@ public final class Purges implements PurgeService, PurgeBook, MeshAgent.Listener
         return purge == null || purge.number() <= settled;
     }
 
-    /** Completes when it is over, or after a while. */
-    private CompletableFuture<Void> answered(String id) {
+    /** Completes when something is over, or after a while. */
+    private CompletableFuture<Void> waitFor(BooleanSupplier over, long withinMs) {
         CompletableFuture<Void> answer = new CompletableFuture<>();
-        if (isOver(id)) {
+        if (over.getAsBoolean()) {
             answer.complete(null);
         } else {
-            Waiting one = new Waiting(id, answer);
+            Waiting one = new Waiting(over, answer);
             waiting.add(one);
-            loop.schedule(() -> waiting.remove(one) && answer.complete(null), ANSWER_AFTER_MS, TimeUnit.MILLISECONDS);
+            loop.schedule(() -> waiting.remove(one) && answer.complete(null), withinMs, TimeUnit.MILLISECONDS);
         }
         return answer;
     }
@@ -426,7 +441,7 @@ public final class Purges implements PurgeService, PurgeBook, MeshAgent.Listener
     }
 
     private void answerWhoWaits() {
-        List<Waiting> over = waiting.stream().filter(one -> isOver(one.id())).toList();
+        List<Waiting> over = waiting.stream().filter(one -> one.over().getAsBoolean()).toList();
         waiting.removeAll(over);
         over.forEach(one -> one.answer().complete(null));
     }
@@ -451,7 +466,14 @@ public final class Purges implements PurgeService, PurgeBook, MeshAgent.Listener
 
     @Override
     public CompletableFuture<Integer> receive(List<Purge> batch) {
-        return accept(batch, Set.of()).thenCompose(fresh -> settling).thenApply(nothing -> batch.size());
+        BooleanSupplier inForce = () -> batch.stream().allMatch(purge -> isInForce(purges.get(purge.id())));
+        return accept(batch, Set.of()).thenCompose(fresh -> waitFor(inForce, TAKE_WITHIN_MS)).thenApplyAsync(nothing -> {
+            if (!inForce.getAsBoolean()) {
+                throw new ApiException(503, "The purges are recorded, but not in force: " + hindrance(), path.toString(),
+                        "zone files that can be used", "call again: it is tried again and again");
+            }
+            return batch.size();
+        }, loop);
     }
 
     @Override

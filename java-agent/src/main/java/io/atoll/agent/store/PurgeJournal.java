@@ -32,6 +32,7 @@ public final class PurgeJournal implements AutoCloseable {
 
     private final Map<String, Purge> purges = new LinkedHashMap<>();
     private final Map<String, Map<String, Long>> deliveries = new LinkedHashMap<>();
+    private final Map<String, String> zones = new LinkedHashMap<>();
     private long last;
     private long aliveWall;
     private Map<String, Long> heard = Map.of();
@@ -76,6 +77,7 @@ public final class PurgeJournal implements AutoCloseable {
                     heard = walls;
                     last = Math.max(last, record.path("last").asLong());
                 }
+                case "zone" -> zones.put(record.path("zone").asText(), record.path("boot").asText());
                 default -> throw new IllegalArgumentException("a record of no kind");
             }
         }
@@ -84,13 +86,14 @@ public final class PurgeJournal implements AutoCloseable {
         public Collection<ObjectNode> records() {
             List<ObjectNode> records = new ArrayList<>();
             purges.values().forEach(purge -> records.add(record(purge, deliveries.get(purge.id()))));
+            zones.forEach((zone, boot) -> records.add(zone(zone, boot)));
             records.add(alive());   // the last: a file that was cut off is behind the zone then
             return records;
         }
 
         @Override
         public int size() {
-            return purges.size() + 1;
+            return purges.size() + zones.size() + 1;
         }
 
         @Override
@@ -111,6 +114,10 @@ public final class PurgeJournal implements AutoCloseable {
         ObjectNode agents = record.putObject("heard");
         heard.forEach(agents::put);
         return record;
+    }
+
+    private static ObjectNode zone(String zone, String boot) {
+        return JournalFile.object().put("record", "zone").put("zone", zone).put("boot", boot);
     }
 
     private static ObjectNode record(Purge purge, Map<String, Long> to) {
@@ -229,6 +236,18 @@ public final class PurgeJournal implements AutoCloseable {
         aliveWall = nowWall;
         last = Math.max(last, Math.min(atLeast, LARGEST_NUMBER));
         file.appendLazily(List.of(alive()));
+        file.compact();
+    }
+
+    /** In which boot of the machine each zone was found last. */
+    public Map<String, String> zones() {
+        return Map.copyOf(zones);
+    }
+
+    /** Records in which boot of the machine a zone was found. When the machine dies, this may be lost, and is of no use any more. */
+    public void found(String zone, String boot) throws IOException {
+        zones.put(zone, boot);
+        file.appendLazily(List.of(zone(zone, boot)));
         file.compact();
     }
 

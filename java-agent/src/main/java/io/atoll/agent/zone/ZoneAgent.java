@@ -68,7 +68,10 @@ public final class ZoneAgent {
         boolean isInSync();
 
         /** Tells of a zone that has purges up to a number. */
-        void found(Path zone, long last);
+        void found(Path zone, String boot, long last);
+
+        /** Whether a zone may have been found since the machine started, by this agent or by one before it. */
+        boolean isKnown(Path zone, String boot);
     }
 
     /** What keeps purges from being in force in a zone. */
@@ -118,6 +121,7 @@ public final class ZoneAgent {
         this.decisions = new ZoneDecisions(path.toString(), services.book(), services.boot(), services.leaseMs(), services.adopt());
         this.probes = new ZoneProbes(services, decisions, this::whileAttached, this::complain);
         this.node = services.naming().apply(this, "");
+        this.known = services.purges().isKnown(path, services.boot());
     }
 
     /** To be called at each heartbeat: looks after the file, writes the heartbeat and renews what stands. */
@@ -280,7 +284,7 @@ public final class ZoneAgent {
      */
     private void takePurges() {
         zone.purges().ifPresent(purges -> {
-            services.purges().found(path, purges.last());
+            services.purges().found(path, services.boot(), purges.last());
             services.purges().publish(purges);
             if (services.purges().isInSync()) {
                 purges.setLoaded();
@@ -334,7 +338,8 @@ public final class ZoneAgent {
 
     /**
      * Whether nginx may serve from what this agent does not reach: since a file stood there that cannot be used, or the one that was
-     * attached is gone, and until one can be used again. Of a file that was never there, or is of another boot, no nginx has a copy.
+     * attached is gone, to this agent or one before it, and until one can be used again. Of a file that was never there, or is of another
+     * boot, no nginx has a copy.
      */
     private boolean isSpoiltAfter(String newState) {
         return switch (newState) {

@@ -8,6 +8,7 @@ import java.net.InetSocketAddress;
 import java.util.List;
 import java.util.SplittableRandom;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -19,6 +20,7 @@ import com.sun.net.httpserver.HttpServer;
 import io.atoll.agent.http.HttpCalls;
 import io.atoll.agent.store.Purge;
 import io.atoll.agent.testing.Await;
+import io.atoll.core.zone.ZonePurges.Kind;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 
@@ -31,6 +33,8 @@ class MeshAgentTest {
     private final AtomicInteger missed = new AtomicInteger();
     private final AtomicInteger asked = new AtomicInteger();
     private final CountDownLatch received = new CountDownLatch(1);
+    private final List<Purge> told = new CopyOnWriteArrayList<>();
+    private volatile boolean refusing;
     private HttpServer server;
 
     @AfterEach
@@ -46,6 +50,11 @@ class MeshAgentTest {
         server = HttpServer.create(new InetSocketAddress("127.0.0.1", port), 0);
         server.createContext("/v1/mesh/purges", exchange -> {
             received.countDown();
+            if (exchange.getRequestMethod().equals("POST") && refusing) {
+                exchange.sendResponseHeaders(503, -1);
+                exchange.close();
+                return;
+            }
             byte[] answer = "{\"purges\":[],\"last\":0,\"more\":false}".getBytes(java.nio.charset.StandardCharsets.UTF_8);
             exchange.sendResponseHeaders(200, answer.length);
             exchange.getResponseBody().write(answer);
@@ -62,7 +71,9 @@ class MeshAgentTest {
         return new MeshAgent("http://127.0.0.1:" + server.getAddress().getPort(), heardWall, "", HttpCalls.client(), loop, now::get,
                 new SplittableRandom(1), EXPIRE_MS, new MeshAgent.Listener() {
                     @Override
-                    public void told(MeshAgent agent, List<Purge> purges) {}
+                    public void told(MeshAgent agent, List<Purge> purges) {
+                        told.addAll(purges);
+                    }
 
                     @Override
                     public CompletableFuture<?> heard(List<Purge> purges) {
@@ -129,6 +140,34 @@ class MeshAgentTest {
         now.addAndGet(2 * ASK_EVERY_MS);
         awaitAnswers(old, 3, false);
         assertEquals(1, missed.get());
+    }
+
+    private static Purge purge(String id) {
+        return new Purge(id, Kind.KEY, "host/" + id, 1, System.currentTimeMillis(), "edge1", "");
+    }
+
+    /** As while a zone of it is spoilt, which may last for days: it is not cut off. */
+    @Test
+    void shouldAskAnAgentThatCannotTakeWhatItIsTold() throws IOException {
+        serve(0);
+        refusing = true;
+        MeshAgent agent = agent();
+        onLoop(() -> agent.enqueue(purge("1")));
+        for (int i = 1; i <= 3; i++) {
+            int answers = i;
+            Await.until(i + " answers", () -> {
+                onLoop(() -> agent.act(ASK_EVERY_MS));
+                now.addAndGet(ASK_EVERY_MS);
+                return asked.get() >= answers;
+            }, () -> asked + " " + agent.trouble());
+        }
+        assertEquals(List.of(), told);
+        refusing = false;
+        Await.until("it to be told", () -> {
+            onLoop(() -> agent.act(ASK_EVERY_MS));
+            now.addAndGet(ASK_EVERY_MS);
+            return told.size() == 1;
+        }, agent::trouble);
     }
 
     /** Resolving a name may take long: it is not done on the agent's thread. */

@@ -1,6 +1,8 @@
 package io.atoll.agent.purge;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.file.Files;
@@ -12,11 +14,13 @@ import java.util.Set;
 import java.util.SplittableRandom;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 
+import io.atoll.agent.api.ApiException;
 import io.atoll.agent.api.PurgeService;
 import io.atoll.agent.config.AgentConfig.PurgeConfig;
 import io.atoll.agent.os.Posix;
@@ -39,6 +43,7 @@ class PurgesTest {
     private final DefaultEventLoop loop = new DefaultEventLoop();
     private final ExecutorService disk = Executors.newSingleThreadExecutor();
     private final ConcurrentLinkedQueue<Purge> inForce = new ConcurrentLinkedQueue<>();
+    private final AtomicInteger good = new AtomicInteger();
     private final AtomicInteger faults = new AtomicInteger();
     private volatile Set<Obstacle> obstacles = Set.of();
 
@@ -55,7 +60,7 @@ class PurgesTest {
                 new Purges.Zones() {
                     @Override
                     public Set<Obstacle> put(Collection<Purge> purges) {
-                        if (faults.getAndDecrement() > 0) {
+                        if (good.getAndDecrement() <= 0 && faults.getAndDecrement() > 0) {
                             throw new IllegalStateException("a fault of the test");
                         }
                         inForce.addAll(purges);
@@ -75,7 +80,7 @@ class PurgesTest {
         try (Purges purges = purges(file.resolve("purges"))) {
             long before = System.currentTimeMillis() * 1000 + 60_000_000;
             inForce.clear();
-            CompletableFuture.runAsync(() -> purges.found(folder.resolve("zone"), before), loop).join();
+            CompletableFuture.runAsync(() -> purges.found(folder.resolve("zone"), "boot", before), loop).join();
             Await.until("everything to be purged", () -> !inForce.isEmpty());
             assertEquals(1, inForce.size());
             assertEquals(Kind.ALL, inForce.peek().kind());
@@ -99,7 +104,6 @@ class PurgesTest {
         try (Purges purges = purges(folder.resolve("purges"))) {
             obstacles = Set.of(Obstacle.SPOILT);
             heard(purges, "host/1").get(10, TimeUnit.SECONDS);
-            CompletableFuture<Integer> received = purges.receive(purge("host/2"));
             obstacles = Set.of(Obstacle.SPOILT, Obstacle.PUBLISHING);
             CompletableFuture<?> third = heard(purges, "host/3");
             Await.until("the third to be put", () -> inForce.stream().anyMatch(one -> one.id().equals("host/3")));
@@ -107,11 +111,49 @@ class PurgesTest {
             assertTrue(!third.isDone());
             obstacles = Set.of(Obstacle.SPOILT);
             third.get(10, TimeUnit.SECONDS);
+            CompletableFuture<Integer> received = purges.receive(purge("host/2"));
+            Await.until("the second to be put", () -> inForce.stream().anyMatch(one -> one.id().equals("host/2")));
+            CompletableFuture.runAsync(() -> { }, loop).join();
             assertTrue(!received.isDone());
             assertEquals("pending", purges.find("host/3").join().orElseThrow().state());
             obstacles = Set.of();
             assertEquals(1, received.get(10, TimeUnit.SECONDS));
             assertEquals("done", purges.find("host/3").join().orElseThrow().state());
+        }
+    }
+
+    /** That may last for days, in which the other calls again and again. */
+    @Test
+    void shouldNotLetAnotherAgentWaitForAZoneThatIsSpoilt() throws Exception {
+        try (Purges purges = purges(folder.resolve("purges"))) {
+            obstacles = Set.of(Obstacle.SPOILT);
+            ExecutionException refused = assertThrows(ExecutionException.class,
+                    () -> purges.receive(purge("host/1")).get(10, TimeUnit.SECONDS));
+            assertEquals(503, ((ApiException) refused.getCause()).status());
+            assertEquals("pending", purges.find("host/1").join().orElseThrow().state(), "it is recorded all the same");
+        }
+    }
+
+    @Test
+    void shouldKnowOverRestartsWhichZonesWereThereSinceTheMachineStarted() throws Exception {
+        Path zone = folder.resolve("zone");
+        Path file = folder.resolve("purges");
+        try (Purges purges = purges(file)) {
+            assertFalse(purges.isKnown(zone, "boot"));
+            CompletableFuture.runAsync(() -> purges.found(zone, "boot", 0), loop).join();
+            assertTrue(purges.isKnown(zone, "boot"));
+            disk.submit(() -> { }).get(10, TimeUnit.SECONDS);
+        }
+        for (int i = 0; i < 2; i++) {
+            try (Purges purges = purges(file)) {
+                assertTrue(purges.isKnown(zone, "boot"));
+                assertFalse(purges.isKnown(zone, "another boot"));
+                assertFalse(purges.isKnown(folder.resolve("other"), "boot"));
+            }
+        }
+        Files.writeString(file, "01234567 what is no record\n");
+        try (Purges purges = purges(file)) {
+            assertTrue(purges.isKnown(zone, "boot"), "a damaged journal may have lost that");
         }
     }
 
@@ -147,6 +189,7 @@ class PurgesTest {
     void shouldGoOnAskingAfterAFault() throws Exception {
         try (Purges purges = purges(folder.resolve("purges"), "http://127.0.0.1:1")) {
             loggingOnce("Other agents can neither be told nor asked", () -> {
+                good.set(1);    // what was known at the start is put in force before
                 faults.set(5);
                 CompletableFuture.runAsync(purges::start, loop).join();
                 Await.until("it to be in sync", purges::isShownInSync, faults::get);

@@ -24,6 +24,8 @@ import io.atoll.core.zone.ZoneLayout.HeaderRecord;
 import io.atoll.core.zone.ZoneLayout.PeerIdentityRecord;
 import io.atoll.core.zone.ZoneLayout.PeerStateRecord;
 import io.atoll.core.zone.ZoneLayout.ProbeKind;
+import io.atoll.core.zone.ZoneLayout.PurgeSetRecord;
+import io.atoll.core.zone.ZoneLayout.PurgesRecord;
 import io.atoll.core.zone.ZoneLayout.RowRecord;
 import io.atoll.core.zone.ZoneLayout.RowUpstreamRecord;
 import io.atoll.core.zone.ZoneLayout.UpstreamRecord;
@@ -33,6 +35,7 @@ public final class ZoneFixture {
     public static final String UPSTREAM = "caches";
     private static final int SLOTS = 16;
     private static final int BUFFER = 64 * 1024;
+    private static final int PURGE_SETS = 16;
 
     /** How its peers are probed. */
     public record ProbeSpec(int kind, String uri, int intervalMs, int timeoutMs, int rise, int fall) {
@@ -80,13 +83,22 @@ public final class ZoneFixture {
         Path fresh = path.resolveSibling(path.getFileName() + ".new");
         try (FileChannel file = FileChannel.open(fresh, StandardOpenOption.CREATE, StandardOpenOption.TRUNCATE_EXISTING,
                 StandardOpenOption.WRITE)) {
-            file.write(image.bytes().duplicate().clear());
+            file.write(withPurges(image.bytes()).duplicate().clear());
         }
         Files.move(fresh, path, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
         try (FileChannel file = FileChannel.open(path, StandardOpenOption.READ, StandardOpenOption.WRITE)) {
             ByteBuffer mapped = file.map(FileChannel.MapMode.READ_WRITE, 0, file.size());
             return new ZoneFixture(path, image, mapped.order(ByteOrder.LITTLE_ENDIAN));
         }
+    }
+
+    /** The file with room for purges behind. */
+    private static ByteBuffer withPurges(ByteBuffer image) {
+        int offset = image.capacity() + ZoneLayout.CACHE_LINE - 1 & -ZoneLayout.CACHE_LINE;
+        ByteBuffer file = ByteBuffer.allocate(offset + PurgesRecord.SIZE + PURGE_SETS * PurgeSetRecord.SIZE).order(ByteOrder.LITTLE_ENDIAN);
+        file.put(0, image, 0, image.capacity());
+        return file.putLong(HeaderRecord.LENGTH, file.capacity()).putLong(HeaderRecord.PURGES_OFFSET, offset)
+                .putInt(HeaderRecord.PURGE_SETS, PURGE_SETS);
     }
 
     /** Which node it is the zone of. */

@@ -7,6 +7,7 @@ import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Stream;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
@@ -48,8 +49,8 @@ public final class AdminJournal implements AutoCloseable {
         }
 
         @Override
-        public Collection<ObjectNode> records() {
-            return records.values().stream().map(JournalRecord::json).toList();
+        public Stream<ObjectNode> records() {
+            return records.values().stream().map(JournalRecord::json);
         }
 
         @Override

@@ -1,6 +1,8 @@
 package io.atoll.agent.store;
 
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.io.InputStream;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileLock;
@@ -12,7 +14,9 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.util.Collection;
+import java.util.Iterator;
 import java.util.Locale;
+import java.util.stream.Stream;
 import java.util.zip.CRC32;
 
 import com.fasterxml.jackson.core.JsonProcessingException;
@@ -38,7 +42,9 @@ final class JournalFile implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger("io.atoll.journal");
     private static final ObjectMapper JSON = new ObjectMapper();
     private static final int COMPACT_LINES = 256;
-    private static final long LARGEST_FILE = 64L << 20;
+    private static final int CHUNK = 1 << 16;
+    /** Bytes of a line; none that is written is nearly as long. */
+    private static final int LONGEST_LINE = 1 << 20;
 
     /** What a journal's records make up. */
     interface Content {
@@ -50,7 +56,7 @@ final class JournalFile implements AutoCloseable {
         void apply(JsonNode record);
 
         /** Records that would bring an empty content to this one's state. */
-        Collection<ObjectNode> records();
+        Stream<ObjectNode> records();
 
         /** How many {@link #records} there would be, about. */
         int size();
@@ -124,30 +130,18 @@ final class JournalFile implements AutoCloseable {
     }
 
     private void load() {
-        byte[] bytes;
-        try {
-            if (Files.size(path) > LARGEST_FILE) {
-                throw new IOException("larger than " + (LARGEST_FILE >> 20) + " MiB");
-            }
-            bytes = Files.readAllBytes(path);
+        int dropped = 0;
+        try (InputStream in = Files.newInputStream(path)) {
+            dropped = read(in);
         } catch (NoSuchFileException e) {
             missing = true;
             return;
         } catch (IOException e) {
             damaged = true;
-            LOG.warn("The journal {} cannot be read ({}); starting without its {}", path, reason(e), content.what());
+            LOG.warn("The journal {} cannot be read ({}); starting with {} {}", path, reason(e), content.size(), content.what());
             return;
         }
-        int dropped = 0;
-        int start = 0;
-        for (int i = 0; i < bytes.length; i++) {
-            if (bytes[i] == '\n') {
-                dropped += apply(bytes, start, i) ? 0 : 1;
-                start = i + 1;
-            }
-        }
         damaged = dropped > 0;
-        torn = start < bytes.length;
         if (damaged || torn) {
             LOG.warn("The journal {} has {} damaged or unfinished records, which are dropped; {} {} are kept; "
                     + "the file as it was is kept as {}.damaged", path, dropped + (torn ? 1 : 0), content.size(),
@@ -155,18 +149,47 @@ final class JournalFile implements AutoCloseable {
         }
     }
 
-    private boolean apply(byte[] bytes, int from, int to) {
-        if (to - from < 10 || bytes[from + 8] != ' ') {
+    /**
+     * Applies line by line, since the whole may be larger than the memory.
+     *
+     * @return how many lines were wrong
+     */
+    private int read(InputStream in) throws IOException {
+        int dropped = 0;
+        byte[] chunk = new byte[CHUNK];
+        ByteArrayOutputStream line = new ByteArrayOutputStream();
+        for (int length = in.read(chunk); length >= 0; length = in.read(chunk)) {
+            int start = 0;
+            for (int i = 0; i < length; i++) {
+                if (chunk[i] == '\n') {
+                    line.write(chunk, start, i - start);
+                    dropped += apply(line.toByteArray()) ? 0 : 1;
+                    line.reset();
+                    start = i + 1;
+                }
+            }
+            if (line.size() > LONGEST_LINE) {
+                line.reset();
+                line.write(0);      // no record begins like this
+            }
+            line.write(chunk, start, length - start);
+        }
+        torn = line.size() > 0;
+        return dropped;
+    }
+
+    private boolean apply(byte[] line) {
+        if (line.length < 10 || line[8] != ' ') {
             return false;
         }
         CRC32 crc = new CRC32();
-        crc.update(bytes, from + 9, to - from - 9);
-        String stored = new String(bytes, from, 8, StandardCharsets.ISO_8859_1);
+        crc.update(line, 9, line.length - 9);
+        String stored = new String(line, 0, 8, StandardCharsets.ISO_8859_1);
         if (!stored.equals(hex(crc.getValue()))) {
             return false;
         }
         try {
-            content.apply(JSON.readTree(new String(bytes, from + 9, to - from - 9, StandardCharsets.UTF_8)));
+            content.apply(JSON.readTree(new String(line, 9, line.length - 9, StandardCharsets.UTF_8)));
             lines++;
             return true;
         } catch (JsonProcessingException | IllegalArgumentException e) {
@@ -241,7 +264,7 @@ final class JournalFile implements AutoCloseable {
 
     private void rewrite() throws IOException {
         Path fresh = path.resolveSibling(path.getFileName() + ".new");
-        Collection<ObjectNode> records = content.records();
+        int count = 0;
         if (file != null) {
             file.close();
             file = null;
@@ -249,8 +272,12 @@ final class JournalFile implements AutoCloseable {
         try (FileChannel out = FileChannel.open(fresh, StandardOpenOption.CREATE, StandardOpenOption.WRITE,
                 StandardOpenOption.TRUNCATE_EXISTING)) {
             StringBuilder text = new StringBuilder();
-            for (ObjectNode record : records) {
-                text.append(line(record));
+            for (Iterator<ObjectNode> records = content.records().iterator(); records.hasNext(); count++) {
+                text.append(line(records.next()));
+                if (text.length() > CHUNK) {
+                    write(out, text);
+                    text.setLength(0);
+                }
             }
             write(out, text);
             out.force(true);
@@ -260,7 +287,7 @@ final class JournalFile implements AutoCloseable {
             folder.force(true);
         }
         file = FileChannel.open(path, StandardOpenOption.WRITE, StandardOpenOption.APPEND);
-        lines = records.size();
+        lines = count;
     }
 
     private static void write(FileChannel channel, CharSequence text) throws IOException {

@@ -9,6 +9,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
+import java.util.stream.Stream;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
@@ -59,9 +60,9 @@ public final class PurgeJournal implements AutoCloseable {
                 case "purge" -> {
                     ZonePurges.Kind kind = ZonePurges.Kind.valueOf(record.path("kind").asText().toUpperCase(Locale.ROOT));
                     purges.put(id, new Purge(id, kind, record.path("text").asText(), record.path("number").asLong(),
-                            record.path("wall").asLong(), record.path("origin").asText(), record.path("note").asText()));
+                            record.path("wall").asLong(), record.path("origin").asText().intern(), record.path("note").asText()));
                     Map<String, Long> to = new LinkedHashMap<>();
-                    record.path("to").properties().forEach(agent -> to.put(agent.getKey(), agent.getValue().asLong()));
+                    record.path("to").properties().forEach(agent -> to.put(agent.getKey().intern(), agent.getValue().asLong()));
                     deliveries.put(id, to);
                     last = Math.max(last, record.path("number").asLong());
                 }
@@ -83,12 +84,11 @@ public final class PurgeJournal implements AutoCloseable {
         }
 
         @Override
-        public Collection<ObjectNode> records() {
-            List<ObjectNode> records = new ArrayList<>();
-            purges.values().forEach(purge -> records.add(record(purge, deliveries.get(purge.id()))));
-            zones.forEach((zone, boot) -> records.add(zone(zone, boot)));
-            records.add(alive());   // the last: a file that was cut off is behind the zone then
-            return records;
+        public Stream<ObjectNode> records() {
+            Stream<ObjectNode> standing = purges.values().stream().map(purge -> record(purge, deliveries.get(purge.id())));
+            Stream<ObjectNode> found = zones.entrySet().stream().map(zone -> zone(zone.getKey(), zone.getValue()));
+            // the last: a file that was cut off is behind the zone then
+            return Stream.concat(Stream.concat(standing, found), Stream.of(alive()));
         }
 
         @Override

@@ -4,7 +4,9 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.io.BufferedWriter;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
@@ -12,6 +14,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.stream.IntStream;
+import java.util.zip.CRC32;
 
 import io.atoll.core.zone.ZonePurges.Kind;
 import org.junit.jupiter.api.Test;
@@ -123,6 +126,43 @@ class PurgeJournalTest {
         Files.write(path(), bytes, StandardOpenOption.TRUNCATE_EXISTING);
         try (PurgeJournal journal = PurgeJournal.open(path())) {
             assertTrue(journal.isDamaged());
+        }
+    }
+
+    private static String line(String record) {
+        CRC32 crc = new CRC32();
+        crc.update(record.getBytes(StandardCharsets.UTF_8));
+        return "%08x %s%n".formatted(crc.getValue(), record);
+    }
+
+    /** As after a time in which there was no room to write it anew. */
+    @Test
+    void shouldReadWhatStandsHoweverMuchIsOutOfDate() throws Exception {
+        try (PurgeJournal journal = PurgeJournal.open(path())) {
+            journal.put(List.of(purge("a", 0)), Set.of(), WALL);
+        }
+        String old = line("{\"record\":\"told\",\"id\":\"gone\",\"agent\":\"" + "x".repeat(60_000) + "\",\"wall\":1}");
+        try (BufferedWriter out = Files.newBufferedWriter(path(), StandardOpenOption.APPEND)) {
+            for (int i = 0; i < 1200; i++) {
+                out.write(old);
+            }
+        }
+        try (PurgeJournal journal = PurgeJournal.open(path())) {
+            assertFalse(journal.isDamaged());
+            assertEquals(List.of("a"), journal.purges().stream().map(Purge::id).toList());
+        }
+        assertTrue(Files.size(path()) < 10_000, Files.size(path()) + " bytes");
+    }
+
+    @Test
+    void shouldDropALineWithoutAnEnd() throws Exception {
+        try (PurgeJournal journal = PurgeJournal.open(path())) {
+            journal.put(List.of(purge("a", 0)), Set.of(), WALL);
+        }
+        Files.writeString(path(), "x".repeat(5_000_000) + "\n" + Files.readString(path()) + "x".repeat(3_000_000));
+        try (PurgeJournal journal = PurgeJournal.open(path())) {
+            assertTrue(journal.isDamaged());
+            assertEquals(List.of("a"), journal.purges().stream().map(Purge::id).toList());
         }
     }
 

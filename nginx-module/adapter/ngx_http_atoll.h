@@ -66,6 +66,7 @@ typedef struct {
     ngx_msec_t                      handover_timeout; /* of a fill request to the former owner of a key */
     ngx_int_t                       fill_credit; /* this worker's: of fills that nobody knows to be worth it */
     ngx_uint_t                      fill_skipped;
+    ngx_uint_t                      fill_found;  /* 1: one of them, or of others, found a copy */
     atoll_balancer_t                balancer;    /* this worker's */
     ngx_http_atoll_route_t         *route;       /* of an upstream with atoll_route */
     ngx_str_t                       self;        /* the server here that is this node; len 0: none */

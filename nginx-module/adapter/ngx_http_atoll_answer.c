@@ -218,6 +218,7 @@ ngx_http_atoll_judge_answer(ngx_http_atoll_plan_t *plan, ngx_uint_t failed)
     if (plan->kind == NGX_HTTP_ATOLL_FILL) {
         atoll_fill_answered(&plan->self->balancer, plan->previous);
         plan->lacking = u->headers_in.status_n == NGX_HTTP_NOT_FOUND && !ngx_http_atoll_is_passed_on(&status);
+        plan->fresh = plan->lacking && ngx_http_atoll_has(&status, NGX_HTTP_ATOLL_FRESH);
         plan->aged = ngx_http_atoll_has(&status, "; ttl=-");
         ngx_http_atoll_count_fill(plan, !plan->lacking && (status.len == 0 || ngx_http_atoll_is_hit(&status)));
 

@@ -39,6 +39,7 @@ ngx_http_atoll_init_fill(ngx_http_atoll_srv_conf_t *ascf)
 {
     ascf->fill_credit = NGX_HTTP_ATOLL_FILL_CREDIT;
     ascf->fill_skipped = 0;
+    ascf->fill_found = 0;
 }
 
 
@@ -48,17 +49,21 @@ ngx_http_atoll_count_fill(ngx_http_atoll_plan_t *plan, ngx_uint_t hit)
 {
     ngx_int_t  *credit = &plan->self->fill_credit;
 
+    plan->self->fill_found |= hit;
     *credit = hit ? ngx_min(*credit + NGX_HTTP_ATOLL_FILL_WORTH, NGX_HTTP_ATOLL_FILL_CREDIT) : ngx_max(*credit - 1, 0);
 }
 
 
-/* Sets plan->previous to the peer to ask, or to ask after that one; 0 when there is none. */
+/*
+ * Sets plan->previous to the peer to ask, or to ask after that one; 0 when there is none. One more behind a peer that was just started is
+ * asked once a copy was found: else the whole mesh may have been started, and nobody has one.
+ */
 static ngx_uint_t
 ngx_http_atoll_find_previous(ngx_http_atoll_plan_t *plan)
 {
     plan->previous = atoll_previous_owner(&plan->self->balancer, plan->hash, ngx_current_msec, (char *) plan->self->self.data,
                                           plan->self->self.len, plan->received_kind == NGX_HTTP_ATOLL_RETURNED,
-                                          plan->previous);
+                                          plan->previous, plan->fresh && plan->self->fill_found);
 
     if (plan->previous == NULL) {
         return 0;
@@ -257,6 +262,15 @@ ngx_http_atoll_refuse_fill(ngx_http_atoll_plan_t *plan)
     u->peer.tries = 0;
 
     return 1;
+}
+
+
+/* Whether to tell the owner that this node, which has no copy, may have come together with it. */
+ngx_uint_t
+ngx_http_atoll_is_fresh_refusal(ngx_http_atoll_plan_t *plan)
+{
+    return plan->role == NGX_HTTP_ATOLL_PREVIOUS && plan->lacking && plan->self && plan->self->balancer.zone
+           && atoll_is_fresh(&plan->self->balancer, ngx_current_msec);
 }
 
 

@@ -14,6 +14,9 @@
 /* in Cache-Status: the node asked an origin, which broke the connection, was silent, or spoke no HTTP */
 #define NGX_HTTP_ATOLL_NO_ANSWER  "; detail=no-answer"
 
+/* likewise: the node has no copy, and its nginx was just started */
+#define NGX_HTTP_ATOLL_FRESH      "; detail=fresh"
+
 
 typedef struct {
     ngx_str_t                       name;
@@ -81,6 +84,7 @@ struct ngx_http_atoll_plan_s {
     ngx_int_t                     (*reinit_request)(ngx_http_request_t *r);
     const atoll_peer_t             *previous;    /* who is asked, of kind FILL */
     ngx_uint_t                      again;       /* 1: somebody else was asked before */
+    ngx_uint_t                      fresh;       /* 1: that one's nginx was just started */
     ngx_uint_t                      aged;        /* 1: that one's copy serves although it is too old */
     ngx_uint_t                      lacking;     /* 1: that one has no copy; of role PREVIOUS: this node has none */
     u_char                         *step;        /* as written in the request to the next node, NULL: not written */
@@ -166,6 +170,7 @@ void ngx_http_atoll_consider_fill(ngx_http_atoll_plan_t *plan);
 ngx_uint_t ngx_http_atoll_fill_elsewhere(ngx_http_atoll_plan_t *plan);
 void ngx_http_atoll_wait_for_nobody(ngx_http_atoll_plan_t *plan);
 ngx_uint_t ngx_http_atoll_refuse_fill(ngx_http_atoll_plan_t *plan);
+ngx_uint_t ngx_http_atoll_is_fresh_refusal(ngx_http_atoll_plan_t *plan);
 void ngx_http_atoll_add_refusal(void);
 void ngx_http_atoll_limit_fill(ngx_http_atoll_plan_t *plan, ngx_http_upstream_conf_t *conf);
 

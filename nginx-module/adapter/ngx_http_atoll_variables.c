@@ -484,6 +484,9 @@ ngx_http_atoll_cache_status_variable(ngx_http_request_t *r, ngx_http_variable_va
 
         if (plan && plan->unanswered) {
             p = ngx_cpymem(p, NGX_HTTP_ATOLL_NO_ANSWER, sizeof(NGX_HTTP_ATOLL_NO_ANSWER) - 1);
+
+        } else if (plan && ngx_http_atoll_is_fresh_refusal(plan)) {
+            p = ngx_cpymem(p, NGX_HTTP_ATOLL_FRESH, sizeof(NGX_HTTP_ATOLL_FRESH) - 1);
         }
     }
 

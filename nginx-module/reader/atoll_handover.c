@@ -58,7 +58,7 @@ static int is_recent(const handover_t *handover, uint64_t ms);
 
 const atoll_peer_t *
 atoll_previous_owner(atoll_balancer_t *balancer, uint32_t hash, uint64_t now_ms, const char *self, size_t self_length,
-                     int returned, const atoll_peer_t *asked)
+                     int returned, const atoll_peer_t *asked, int fresh)
 {
     handover_t           handover = { balancer, hash, now_ms, self, self_length, returned, asked, POINTS };
     const atoll_peer_t  *peer = NULL;
@@ -74,11 +74,20 @@ atoll_previous_owner(atoll_balancer_t *balancer, uint32_t hash, uint64_t now_ms,
         peer = peer == NULL ? former_owner(&handover, ATOLL_RING_EARLIER) : peer;
     }
 
-    if (peer == NULL && asked == NULL) {
+    if (peer == NULL && (asked == NULL || fresh)) {
         peer = present_ring_owner(&handover);
     }
 
     return peer != NULL && atoll_table_is_current(&balancer->table) ? peer : NULL;
+}
+
+
+int
+atoll_is_fresh(atoll_balancer_t *balancer, uint64_t now_ms)
+{
+    handover_t handover = { .balancer = balancer, .now = now_ms };
+
+    return atoll_balancer_refresh(balancer) && is_recent(&handover, started_ms(&handover));
 }
 
 
@@ -173,7 +182,7 @@ next_along(handover_t *handover, unsigned ring)
         peer = whom_to_ask(handover, &step, was_serving);
     }
 
-    if (peer == NULL) {
+    if (peer == NULL && handover->asked == NULL) {
         handover->balancer->alone_ms = is_alone(handover) ? handover->now : 0;
     }
 

@@ -12,8 +12,9 @@
 /*
  * The peer that may hold a copy of the key with that hash, for a node that acts as its owner and has none; NULL for nobody.
  * self: this node's server name in the upstream, of self_length bytes. returned: not 0 when the caller knows that this node
- * has just come back to traffic. asked: the answer to the same question before, which has no copy; NULL for the first question,
- * and then only a's earlier ring counts. now_ms: CLOCK_MONOTONIC milliseconds. The first of these that applies and can be asked:
+ * has just come back to traffic. asked: the answer to the same question before, which has no copy, and then only a's earlier ring
+ * counts; NULL for the first question. fresh: not 0 when that one said that its nginx was just started (atoll_is_fresh): it may have come
+ * with this node, so b and c count too. now_ms: CLOCK_MONOTONIC milliseconds. The first of these that applies and can be asked:
  *
  *   a  until table.handover_until_ms: the owner in the previous ring, unless that is self; then that in the earlier ring,
  *      likewise. Groups with only DOWN addresses there are passed over
@@ -32,7 +33,10 @@
  * The answer belongs to the balancer and lives as long as it; hand it to atoll_give at once or not at all.
  */
 const atoll_peer_t *atoll_previous_owner(atoll_balancer_t *balancer, uint32_t hash, uint64_t now_ms, const char *self,
-                                         size_t self_length, int returned, const atoll_peer_t *asked);
+                                         size_t self_length, int returned, const atoll_peer_t *asked, int fresh);
+
+/* Whether this node's nginx was started less than handover_ms ago, so that what it lacks may be with who stood in for it. */
+int atoll_is_fresh(atoll_balancer_t *balancer, uint64_t now_ms);
 
 enum {
     ATOLL_HANDOVER_NONE = 0,

@@ -125,10 +125,10 @@ fuzz_request(atoll_balancer_t *balancer, uint32_t hash, uint32_t how, uint64_t n
 
     fixture_generation(balancer->zone, hash, now);
     atoll_owner(balancer, hash, now, 0);
-    former = atoll_previous_owner(balancer, hash, now, how & 1 ? "b" : "a:80", how & 1 ? 1 : 4, how >> 23 & 1, NULL);
+    former = atoll_previous_owner(balancer, hash, now, how & 1 ? "b" : "a:80", how & 1 ? 1 : 4, how >> 23 & 1, NULL, 0);
 
     if (former != NULL && (how >> 21 & 1)) {
-        former = atoll_previous_owner(balancer, hash, now, "b", 1, 0, former);
+        former = atoll_previous_owner(balancer, hash, now, "b", 1, 0, former, how & 1);
     }
 
     if (former != NULL && atoll_give(balancer, &walk, former)) {

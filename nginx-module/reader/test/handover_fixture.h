@@ -113,7 +113,7 @@ key_of(unsigned ring, const char *server, uint32_t hash)
 static inline const atoll_peer_t *
 ask(uint32_t hash, const char *self, uint64_t now, int returned)
 {
-    return atoll_previous_owner(&balancer, hash, now, self, strlen(self), returned, NULL);
+    return atoll_previous_owner(&balancer, hash, now, self, strlen(self), returned, NULL, 0);
 }
 
 

@@ -106,9 +106,9 @@ use(atoll_balancer_t *balancer, const atoll_zone_t *zone, int requests)
 
         fixture_generation(zone, walk.hash, now);
         atoll_owner(balancer, walk.hash, now, 0);
-        former = atoll_previous_owner(balancer, walk.hash, now, self, strlen(self), tap_random() % 2 == 0, NULL);
+        former = atoll_previous_owner(balancer, walk.hash, now, self, strlen(self), tap_random() % 2 == 0, NULL, 0);
         former = former != NULL && tap_random() % 2 == 0
-                 ? atoll_previous_owner(balancer, walk.hash, now, self, strlen(self), 0, former) : former;
+                 ? atoll_previous_owner(balancer, walk.hash, now, self, strlen(self), 0, former, tap_random() % 2 == 0) : former;
 
         if (former != NULL && atoll_give(balancer, &walk, former)) {
             CHECK(walk.peer == former);

@@ -49,10 +49,10 @@ shouldNotAskAPeerThatFailedAnotherWorker(void)
     for (uint64_t now = T + TIMEOUT; now < T + TIMEOUT + ATOLL_FILL_AVOID_MS; now += 100) {
         CHECK(!begin(&other, now));
         CHECK(!begin(&balancer, now));
-        CHECK(atoll_previous_owner(&other, key, now, "a", 1, 0, NULL) == NULL);
+        CHECK(atoll_previous_owner(&other, key, now, "a", 1, 0, NULL, 0) == NULL);
     }
 
-    CHECK(is_named(atoll_previous_owner(&other, key, T + TIMEOUT + ATOLL_FILL_AVOID_MS, "a", 1, 0, NULL), "gone"));
+    CHECK(is_named(atoll_previous_owner(&other, key, T + TIMEOUT + ATOLL_FILL_AVOID_MS, "a", 1, 0, NULL, 0), "gone"));
     fixture_close(&fixture);
 }
 

@@ -97,7 +97,7 @@ others_along(uint32_t hash, const atoll_peer_t *others[8])
 static void
 shouldNameTheNextAlongTheRingForANodeThatCame(void)
 {
-    uint32_t             hash, count;
+    uint32_t             hash, count, past = 0;
     const atoll_peer_t  *others[8], *peer;
 
     open_pool(pool, 3, 0);
@@ -127,6 +127,13 @@ shouldNameTheNextAlongTheRingForANodeThatCame(void)
         CHECK_ASKED(NULL, hash, "a");
         state(0)->changed_ms = 0;
 
+        /* Past one that came at the same time, when it says so. */
+        peer = atoll_previous_owner(&balancer, hash, T, "a", 1, 1, others[1], 1);
+        CHECK(peer == others[2] || peer == NULL);   /* NULL: further than 32 points */
+        past += peer != NULL;
+        CHECK(atoll_previous_owner(&balancer, hash, T, "a", 1, 1, others[1], 0) == NULL);
+        CHECK(atoll_previous_owner(&balancer, hash, T, "a", 1, 0, others[1], 1) == NULL);
+
         /* Past one that cannot be asked. */
         state(others[1]->slot)->reason[ATOLL_REASON_PROBE] = T + 1;
         peer = ask(hash, "a", T, 1);
@@ -144,6 +151,8 @@ shouldNameTheNextAlongTheRingForANodeThatCame(void)
         CHECK_PASSED();
     }
 
+    CHECK(past > 90);
+    CHECK_EQUAL(0, balancer.alone_ms);
     hash = key_of(ATOLL_RING_PRIMARY, "b", 5);
     CHECK(ask(hash, "a", T, 1) == NULL);
     fixture_close(&fixture);

@@ -134,7 +134,7 @@ shouldNameTheOwnerInTheEarlierRingNext(void)
         was = owner_in(between, 3, hash);
         oldest = owner_in(first, 2, hash);
         peer = ask(hash, self, T, 0);
-        next = peer == NULL ? NULL : atoll_previous_owner(&balancer, hash, T, self, strlen(self), 0, peer);
+        next = peer == NULL ? NULL : atoll_previous_owner(&balancer, hash, T, self, strlen(self), 0, peer, 0);
 
         if (strcmp(self, was) == 0) {
             CHECK(strcmp(self, oldest) == 0 ? peer == NULL : is_named(peer, oldest));
@@ -172,7 +172,7 @@ shouldNameTheOwnerInTheEarlierRingAtOnceWhenThePreviousOneCannotBeAsked(void)
     state(5)->reason[ATOLL_REASON_PROBE] = T + 1;
     CHECK_ASKED("10.0.0.3:80", hash, "new");
     peer = ask(hash, "new", T, 0);
-    CHECK(atoll_previous_owner(&balancer, hash, T, "new", 3, 0, peer) == NULL);
+    CHECK(atoll_previous_owner(&balancer, hash, T, "new", 3, 0, peer, 0) == NULL);
     CHECK(is_at(ask(hash, "new", T + 1, 0), NULL));
     fixture_close(&fixture);
 }

@@ -83,7 +83,7 @@ ask(player_t *player, const operation_t *operation)
     }
 
     peer = atoll_previous_owner(&player->balancer, operation->argument, operation->now, name, length,
-                                (int) (operation->value >> 32 & 1), operation->request != 0 ? player->asked : NULL);
+                                (int) (operation->value >> 32 & 1), operation->request != 0 ? player->asked : NULL, (int) (operation->value >> 33 & 1));
     player->asked = operation->request != 0 ? player->asked : peer;
     answers[operation->request != 0 && rule != NOBODY ? AGAIN : rule < RULES ? rule : NOBODY]++;
 

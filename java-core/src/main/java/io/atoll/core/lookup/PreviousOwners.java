@@ -75,11 +75,13 @@ public final class PreviousOwners {
      * @param returned whether the caller knows that this node has just come back to traffic
      * @param asked the answer to the same question before, by index in the table, which has no copy: then only the earlier
      *     ring counts; {@link Walk#NONE} for the first question
+     * @param fresh whether that one said that its nginx was just started: then all but the previous ring counts
      * @return nothing when nobody is to be asked
      */
-    public Optional<Answer> previousOwner(int hash, long nowMs, long startedMs, String self, boolean returned, int asked) {
+    public Optional<Answer> previousOwner(int hash, long nowMs, long startedMs, String self, boolean returned, int asked,
+            boolean fresh) {
         return handoverMs == 0 ? Optional.empty()
-                : Optional.ofNullable(new Question(hash, nowMs, startedMs, self, returned, asked).answer());
+                : Optional.ofNullable(new Question(hash, nowMs, startedMs, self, returned, asked, fresh).answer());
     }
 
     private interface Fits {
@@ -94,15 +96,17 @@ public final class PreviousOwners {
         private final String self;
         private final boolean returned;
         private final int asked;
+        private final boolean fresh;
         private int points = POINTS;
 
-        Question(int hash, long now, long startedMs, String self, boolean returned, int asked) {
+        Question(int hash, long now, long startedMs, String self, boolean returned, int asked, boolean fresh) {
             this.hash = hash;
             this.now = now;
             this.startedMs = startedMs;
             this.self = self;
             this.returned = returned;
             this.asked = asked;
+            this.fresh = fresh;
         }
 
         Answer answer() {
@@ -111,7 +115,7 @@ public final class PreviousOwners {
                 answer = asked == Walk.NONE ? formerOwner(Ring.PREVIOUS, Rule.PREVIOUS_RING) : null;
                 answer = answer == null ? formerOwner(Ring.EARLIER, Rule.EARLIER_RING) : answer;
             }
-            return answer == null && asked == Walk.NONE ? presentRingOwner() : answer;
+            return answer == null && (asked == Walk.NONE || fresh) ? presentRingOwner() : answer;
         }
 
         private Answer formerOwner(int ring, Rule rule) {

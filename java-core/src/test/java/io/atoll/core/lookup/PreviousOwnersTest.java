@@ -57,7 +57,7 @@ class PreviousOwnersTest {
             both += two ? 1 : 0;
             if (first.isPresent()) {
                 assertEquals(two ? "EARLIER_RING " + oldest : "",
-                        text(owners.previousOwner(hash, NOW, 0, self, false, first.get().peer())));
+                        text(owners.previousOwner(hash, NOW, 0, self, false, first.get().peer(), i % 2 == 0)));
             }
         }
         assertTrue(both > 20, both + " keys with two owners before");
@@ -93,7 +93,7 @@ class PreviousOwnersTest {
         words.setIncarnation(1, 1);
         assertEquals("", text(ask(7, "self", NOW)), "the slot is another's");
         assertEquals(Optional.empty(), new PreviousOwners(table, words, slot -> "p" + slot, 0)
-                .previousOwner(7, NOW, NOW, "self", true, Walk.NONE), "handover is off");
+                .previousOwner(7, NOW, NOW, "self", true, Walk.NONE, false), "handover is off");
     }
 
     @Test
@@ -116,7 +116,7 @@ class PreviousOwnersTest {
         open(POOL);
         int hash = keyOf("a");
         assertEquals("", text(ask(hash, "a", NOW)));
-        Optional<Answer> next = owners.previousOwner(hash, NOW, 0, "a", true, Walk.NONE);
+        Optional<Answer> next = owners.previousOwner(hash, NOW, 0, "a", true, Walk.NONE, false);
         assertEquals(Rule.STOOD_IN, next.orElseThrow().rule());
         int peer = next.get().peer();
         assertNotEquals(0, table.slot(peer));
@@ -193,7 +193,7 @@ class PreviousOwnersTest {
     }
 
     private Optional<Answer> ask(int hash, String self, long nowMs) {
-        return owners.previousOwner(hash, nowMs, startedMs, self, false, Walk.NONE);
+        return owners.previousOwner(hash, nowMs, startedMs, self, false, Walk.NONE, false);
     }
 
     private String text(Optional<Answer> answer) {

@@ -28,6 +28,7 @@ final class HandoverSteps {
     private static final int ASK = 7;
     private static final int GONE = 8;
     private static final int RETURNED_BIT = 32;
+    private static final int FRESH_BIT = 33;
     private static final int RULE_SHIFT = 40;
     private static final int[] HANDOVERS = {0, 600, 5000, 5000};
 
@@ -134,19 +135,19 @@ final class HandoverSteps {
         int owner = table.slot(table.groupFirstPeer(table.pointGroup(ZoneLayout.Ring.PRIMARY, point)));
         int self = random.nextInt(3) != 0 ? owner : random.nextInt(slotCount + 1) - 1;
         boolean returned = random.nextInt(8) == 0;
-        Optional<Answer> answer = ask(0, hash, self, returned, Walk.NONE);
+        Optional<Answer> answer = ask(0, hash, self, returned, Walk.NONE, false);
         if (answer.isPresent() && random.nextBoolean()) {
-            ask(1, hash, self, returned, answer.get().peer());
+            ask(1, hash, self, returned, answer.get().peer(), random.nextBoolean());
         }
     }
 
     /** self: a slot; -1 for a node that the upstream has not. */
-    private Optional<Answer> ask(int again, int hash, int self, boolean returned, int asked) {
+    private Optional<Answer> ask(int again, int hash, int self, boolean returned, int asked, boolean fresh) {
         String name = self < 0 ? "" : peers.get(slots.indexOf(self)).server();
-        Optional<Answer> answer = owners.previousOwner(hash, now, startedMs, name, returned, asked);
+        Optional<Answer> answer = owners.previousOwner(hash, now, startedMs, name, returned, asked, fresh);
         long rule = answer.map(named -> 1L + named.rule().ordinal()).orElse(0L);
         put(ASK, again, hash, answer.map(named -> table.slot(named.peer())).orElse(-1),
-                Integer.toUnsignedLong(self) | (returned ? 1L << RETURNED_BIT : 0) | rule << RULE_SHIFT);
+                Integer.toUnsignedLong(self) | (returned ? 1L << RETURNED_BIT : 0) | (fresh ? 1L << FRESH_BIT : 0) | rule << RULE_SHIFT);
         return answer;
     }
 

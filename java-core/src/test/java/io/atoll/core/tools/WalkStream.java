@@ -43,7 +43,8 @@ import java.util.Random;
  *   6 OTHERS   the worker of row 1 has {@code value} requests at {@code slot} now
  *   7 ASK      the previous owner of the key hash {@code argument} must have {@code slot}, 0xffffffff for nobody; {@code request}
  *              0 for the first question, 1 after the answer to the one before. {@code value}: bits 0-31 a slot whose server
- *              name is that of the node that asks, 0xffffffff for none of the upstream; bit 32 it knows that it has returned;
+ *              name is that of the node that asks, 0xffffffff for none of the upstream; bit 32 it knows that it has returned,
+ *              bit 33 that the one who was asked before was just started;
  *              from bit 40 the rule of the answer ({@code PreviousOwners.Rule}, from 1), 0 for nobody
  *   8 GONE     {@code slot} goes to another peer, the incarnation is {@code value}, its words are 0
  * </pre>

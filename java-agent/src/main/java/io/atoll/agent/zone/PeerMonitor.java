@@ -89,18 +89,16 @@ final class PeerMonitor {
         last = outcome;
         lastMs = now;
         metrics.probed(outcome);
-        if (outcome.result() != ProbeOutcome.Result.NOT_MADE) {
-            boolean first = !health.hasResult();
-            PeerHealth.Transition transition = health.onResult(outcome.isSuccess(), now);
-            if (transition != PeerHealth.Transition.NONE) {
-                metrics.transition(transition == PeerHealth.Transition.WENT_UP);
-            }
-            if (first || transition != PeerHealth.Transition.NONE) {
-                listener.heard(this, transition, now);
-            }
+        boolean counts = outcome.result() != ProbeOutcome.Result.NOT_MADE;
+        boolean first = counts && !health.hasResult();
+        PeerHealth.Transition transition = counts ? health.onResult(outcome.isSuccess(), now) : PeerHealth.Transition.NONE;
+        // first: whatever becomes of the verdict, it is not the last
+        at(schedule.nextMs(health, startedMs, now, context.random()), now);
+        if (transition != PeerHealth.Transition.NONE) {
+            metrics.transition(transition == PeerHealth.Transition.WENT_UP);
         }
-        if (!stopped) {
-            at(schedule.nextMs(health, startedMs, now, context.random()), now);
+        if (first || transition != PeerHealth.Transition.NONE) {
+            listener.heard(this, transition, now);
         }
     }
 

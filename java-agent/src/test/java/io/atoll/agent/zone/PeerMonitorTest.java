@@ -35,6 +35,7 @@ class PeerMonitorTest {
     private Result answer = Result.SUCCESS;
     private Consumer<ProbeOutcome> waiting;
     private boolean answersAtOnce = true;
+    private boolean deaf;
     private PeerMonitor monitor;
 
     private void start(boolean up) {
@@ -65,6 +66,9 @@ class PeerMonitorTest {
     }
 
     private void hear(PeerMonitor who, PeerHealth.Transition transition, long when) {
+        if (deaf) {
+            throw new IllegalStateException("a fault of the test");
+        }
         if (transition != PeerHealth.Transition.NONE) {
             heard.add(transition);
         }
@@ -102,6 +106,21 @@ class PeerMonitorTest {
             jittered |= pause != INTERVAL_MS;
         }
         assertTrue(jittered);
+    }
+
+    @Test
+    void shouldGoOnProbingAfterAFaultOfWhoHears() {
+        start(true);
+        pass(5000);
+        deaf = true;
+        answer = Result.FAILURE;
+        pass(5000);
+        deaf = false;
+        int before = started.size();
+        answer = Result.SUCCESS;
+        pass(5000);
+        assertTrue(started.size() > before, before + " probes");
+        assertEquals(List.of(PeerHealth.Transition.WENT_UP), heard);
     }
 
     @Test

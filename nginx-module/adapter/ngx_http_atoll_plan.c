@@ -26,7 +26,7 @@ ngx_http_atoll_route_of(ngx_http_request_t *r)
                 return routep[i];
             }
 
-        } else if (u->resolved->host.len == routep[i]->upstream->host.len
+        } else if (u->resolved->no_port && u->resolved->host.len == routep[i]->upstream->host.len
                    && ngx_strncasecmp(u->resolved->host.data, routep[i]->upstream->host.data, u->resolved->host.len) == 0)
         {
             return routep[i];

@@ -181,7 +181,10 @@ ngx_http_atoll_is_node_address(ngx_http_request_t *r, ngx_http_atoll_route_t *ro
 
             for (peer = peers->peer; peer; peer = peer->next) {
 
-                if (ngx_cmp_sockaddr(peer->sockaddr, peer->socklen, from, r->connection->socklen, 0) == NGX_OK) {
+                /* whoever connects over a unix socket has no address */
+                if (peer->sockaddr->sa_family != AF_UNIX
+                    && ngx_cmp_sockaddr(peer->sockaddr, peer->socklen, from, r->connection->socklen, 0) == NGX_OK)
+                {
                     return 1;
                 }
             }

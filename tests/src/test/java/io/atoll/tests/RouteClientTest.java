@@ -339,6 +339,17 @@ class RouteClientTest {
     }
 
     @Test
+    void shouldTakeAHostWithAPortForNoRoute(Scene scene) throws IOException {
+        RouteMesh mesh = RouteMesh.in(scene, 1, 1).secret(SECRET);
+        mesh.edge(0).inServer("set $name cdn; location /port/ { proxy_pass http://$name:81; add_header X-Role is-$atoll_role always; }")
+                .nginx().expectLog("no resolver defined to resolve cdn");
+        mesh.start();
+        Http.Response response = Http.get(mesh.edge(0).socket(), "/port/1");
+        assertEquals(502, response.status());
+        assertEquals("is-", response.header("X-Role"));
+    }
+
+    @Test
     void shouldOutliveATierWhoseVariableNamesAnotherUpstreamLaterOn(Scene scene) throws IOException {
         RouteMesh mesh = RouteMesh.in(scene, 1, 1).secret(SECRET).startOrigin();
         Node edge = mesh.edge(0).http("""

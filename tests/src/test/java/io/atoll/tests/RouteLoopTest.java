@@ -12,6 +12,8 @@ import io.atoll.tests.harness.Scene;
 import io.atoll.tests.harness.SceneExtension;
 import io.atoll.tests.harness.Step;
 import java.io.IOException;
+import java.net.UnixDomainSocketAddress;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Arrays;
 import java.util.List;
@@ -154,6 +156,18 @@ class RouteLoopTest {
         }
         assertEquals("front", role(mesh, object, forged.get(0), forged.get(1)), "believed one of two forged steps");
         mesh.originLog(object, 1).forEach(RouteLoopTest::assertUntold);
+    }
+
+    @Test
+    void shouldBelieveNobodyForAUnixSocketWithoutASecret(Scene scene) throws IOException {
+        RouteMesh mesh = RouteMesh.in(scene, 2, 1);
+        Path socket = scene.file("socket");
+        mesh.edge(0).handover("0").edges(RouteMesh.servers(mesh.edges()) + "server unix:" + socket + " down;").inServer("listen unix:" + socket + ";");
+        mesh.start();
+        String object = objectOfAnother(mesh, "/r/socket-");
+        Http.Response response = Http.get(UnixDomainSocketAddress.of(socket), object, "Atoll-Step: 0.own.00000000." + "0".repeat(16));
+        assertEquals(RouteMesh.body(object), response.body());
+        assertEquals("front", response.header("X-Role"));
     }
 
     @Test

@@ -11,8 +11,12 @@ import java.net.InetSocketAddress;
 import java.net.ServerSocket;
 import java.net.Socket;
 import java.nio.charset.StandardCharsets;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicInteger;
 
 /** A small server of a protocol that nginx itself does not serve, or one that keeps its callers waiting. */
@@ -27,10 +31,11 @@ public final class Backend implements AutoCloseable {
     private final ServerSocket socket = new ServerSocket();
     private final ExecutorService threads = Executors.newCachedThreadPool();
     private final AtomicInteger requests = new AtomicInteger();
+    private final Future<Void> accepting;
 
     private Backend(String host, int port, Protocol protocol) throws IOException {
         socket.bind(new InetSocketAddress(host, port), 1024);
-        threads.submit(() -> {
+        accepting = threads.submit(() -> {
             while (!socket.isClosed()) {
                 Socket connection = socket.accept();
                 threads.submit(() -> serve(connection, protocol));
@@ -53,10 +58,20 @@ public final class Backend implements AutoCloseable {
         return requests.get();
     }
 
+    /** Refuses connections from here on. */
     @Override
     public void close() throws IOException {
         socket.close();
-        threads.shutdownNow();
+        try {
+            // until a blocked accept() is back, the kernel goes on to take connections
+            accepting.get(5, TimeUnit.SECONDS);
+        } catch (ExecutionException e) {
+            // as a closed socket ends it
+        } catch (InterruptedException | TimeoutException e) {
+            throw new IOException(e);
+        } finally {
+            threads.shutdownNow();
+        }
     }
 
     private Void serve(Socket connection, Protocol protocol) throws IOException {

@@ -25,7 +25,7 @@ class RouteJoinTest {
     private RouteMesh mesh;
 
     private Node member(Node node, int members) {
-        return node.route("atoll_route edges origin;").caching("proxy_cache_lock on; proxy_cache_bypass $atoll_bypass;")
+        return node.route("atoll_route edges origin;").caching("proxy_cache_lock on;")
                 .edges(RouteMesh.servers(mesh.edges().subList(0, members)) + "atoll_handover 10m timeout=5s;");
     }
 

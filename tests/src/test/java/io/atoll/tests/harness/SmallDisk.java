@@ -52,7 +52,8 @@ public final class SmallDisk {
                 file.write(page);
             }
         } catch (IOException e) {
-            if (left > 0 || free() > 0) {
+            // none left at that moment; what others had is free again as soon as they give it back
+            if (left > 0) {
                 throw new UncheckedIOException(e);
             }
         }

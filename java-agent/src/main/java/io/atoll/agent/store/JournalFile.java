@@ -70,6 +70,8 @@ final class JournalFile implements AutoCloseable {
     private FileChannel lockFile;
     private FileChannel file;
     private int lines;
+    /** Higher after one that failed, since each writes a whole copy. */
+    private int compactAbove = COMPACT_LINES;
     private boolean missing;
     private boolean torn;
     private boolean damaged;
@@ -230,7 +232,7 @@ final class JournalFile implements AutoCloseable {
         if (records.isEmpty()) {
             return;
         }
-        if (file == null) {
+        if (file == null || !file.isOpen()) {
             lockFile = lockFile == null ? lock(lockPath(path)) : lockFile;
             rewrite();
         }
@@ -245,49 +247,86 @@ final class JournalFile implements AutoCloseable {
                 file.force(true);
             }
         } catch (IOException e) {
-            file.truncate(end);
+            takeBack(end, e);
             throw e;
         }
         lines += records.size();
     }
 
+    /** Takes back what a failed append wrote. Where that fails as well, the next append writes the file anew. */
+    private void takeBack(long end, IOException problem) {
+        try {
+            file.truncate(end);
+        } catch (IOException e) {
+            problem.addSuppressed(e);
+            after(problem, file::close);
+        }
+    }
+
     /** To be called once the content knows what was appended: rewrites the file when most of it is out of date. */
     void compact() {
-        if (lines > COMPACT_LINES && lines > 4 * content.size()) {
+        if (lines > compactAbove && lines > 4 * content.size()) {
             try {
                 rewrite();
             } catch (IOException e) {
+                compactAbove = lines + COMPACT_LINES;
                 LOG.warn("The journal {} cannot be rewritten ({}); it grows until it can", path, reason(e));
             }
         }
     }
 
+    /** Until the new file has taken its place, and when that fails, the one before is as it was. */
     private void rewrite() throws IOException {
         Path fresh = path.resolveSibling(path.getFileName() + ".new");
-        int count = 0;
-        if (file != null) {
-            file.close();
-            file = null;
-        }
-        try (FileChannel out = FileChannel.open(fresh, StandardOpenOption.CREATE, StandardOpenOption.WRITE,
-                StandardOpenOption.TRUNCATE_EXISTING)) {
-            StringBuilder text = new StringBuilder();
-            for (Iterator<ObjectNode> records = content.records().iterator(); records.hasNext(); count++) {
-                text.append(line(records.next()));
-                if (text.length() > CHUNK) {
-                    write(out, text);
-                    text.setLength(0);
-                }
-            }
-            write(out, text);
+        FileChannel out = FileChannel.open(fresh, StandardOpenOption.CREATE, StandardOpenOption.WRITE,
+                StandardOpenOption.TRUNCATE_EXISTING);
+        int count;
+        try {
+            count = writeAll(out);
             out.force(true);
+            Files.move(fresh, path, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+        } catch (IOException | RuntimeException e) {
+            after(e, out::close);
+            after(e, () -> Files.deleteIfExists(fresh));
+            throw e;
         }
-        Files.move(fresh, path, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
-        try (FileChannel folder = FileChannel.open(path.toAbsolutePath().getParent(), StandardOpenOption.READ)) {
-            folder.force(true);
-        }
-        file = FileChannel.open(path, StandardOpenOption.WRITE, StandardOpenOption.APPEND);
+        FileChannel before = file;
+        file = out;
         lines = count;
+        compactAbove = COMPACT_LINES;
+        try (before; FileChannel folder = FileChannel.open(path.toAbsolutePath().getParent(), StandardOpenOption.READ)) {
+            folder.force(true);
+        } catch (IOException e) {
+            after(e, out::close);   // what is appended to a file whose name may be lost would be, too
+            throw e;
+        }
+    }
+
+    private int writeAll(FileChannel out) throws IOException {
+        int count = 0;
+        StringBuilder text = new StringBuilder();
+        for (Iterator<ObjectNode> records = content.records().iterator(); records.hasNext(); count++) {
+            text.append(line(records.next()));
+            if (text.length() > CHUNK) {
+                write(out, text);
+                text.setLength(0);
+            }
+        }
+        write(out, text);
+        return count;
+    }
+
+    private interface Step {
+        void run() throws IOException;
+    }
+
+    /** Cleans up after a problem, which is what the caller throws. */
+    private static void after(Exception problem, Step step) {
+        try {
+            step.run();
+        } catch (IOException e) {
+            problem.addSuppressed(e);
+        }
     }
 
     private static void write(FileChannel channel, CharSequence text) throws IOException {

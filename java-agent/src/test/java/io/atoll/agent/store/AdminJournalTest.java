@@ -4,15 +4,20 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
+import java.util.stream.Stream;
 
+import io.atoll.agent.testing.LogLines;
 import io.atoll.core.zone.MemberChange;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -206,6 +211,68 @@ class AdminJournalTest {
         }
         path = inner.resolve("journal");
         assertEquals(List.of(drain("a")), read());
+    }
+
+    /** As where no bytes are left for a whole copy. */
+    @Test
+    void shouldTakeChangesWhileItsFileCannotBeRewritten() throws IOException {
+        Path full = Path.of("/dev/full");
+        assumeTrue(Files.isWritable(full), "a device that is always full");
+        Path fresh = folder.resolve("journal.new");
+        try (AdminJournal journal = AdminJournal.open(path); LogLines log = new LogLines("io.atoll.journal")) {
+            for (int i = 0; i < 150; i++) {
+                if (!Files.isSymbolicLink(fresh)) {
+                    Files.createSymbolicLink(fresh, full);
+                }
+                journal.put(List.of(drain("a")));
+                journal.lift(List.of(drain("a").peer()));
+            }
+            assertEquals(1, log.lines().stream().filter(line -> line.contains("it grows until it can")).count());
+            Files.delete(fresh);
+            journal.put(List.of(drain("b")));
+            try (Stream<String> lines = Files.lines(path)) {
+                assertEquals(301, lines.count());
+            }
+            for (int i = 0; i < 150; i++) {
+                journal.put(List.of(drain("a")));
+                journal.lift(List.of(drain("a").peer()));
+            }
+            assertTrue(Files.size(path) < 70_000, Files.size(path) + " bytes");
+        }
+        assertEquals(List.of(drain("b")), read());
+    }
+
+    @Test
+    void shouldLeaveNoPartOfACopyBehind() throws IOException {
+        Path full = Path.of("/dev/full");
+        assumeTrue(Files.isWritable(full), "a device that is always full");
+        Path fresh = folder.resolve("journal.new");
+        try (AdminJournal journal = AdminJournal.open(path)) {
+            Files.createSymbolicLink(fresh, full);
+            for (int i = 0; i < 150; i++) {
+                journal.put(List.of(drain("a")));
+                journal.lift(List.of(drain("a").peer()));
+            }
+            assertFalse(Files.exists(fresh, LinkOption.NOFOLLOW_LINKS));
+        }
+    }
+
+    /** An interrupt closes the file under a write, and so what the write left cannot be taken back. */
+    @Test
+    void shouldNotAppendToWhatAFailedWriteLeft() throws IOException {
+        try (AdminJournal journal = AdminJournal.open(path)) {
+            journal.put(List.of(drain("a")));
+            Thread.currentThread().interrupt();
+            try {
+                assertThrows(IOException.class, () -> journal.put(List.of(drain("b"))));
+            } finally {
+                assertTrue(Thread.interrupted());
+            }
+            Files.writeString(path, "01234567 {\"torn", StandardOpenOption.APPEND);
+            journal.put(List.of(drain("c")));
+        }
+        assertEquals(List.of(drain("a"), drain("c")), read());
+        assertFalse(Files.exists(folder.resolve("journal.damaged")));
     }
 
     @Test

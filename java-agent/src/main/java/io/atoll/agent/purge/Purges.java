@@ -19,6 +19,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.TimeUnit;
 import java.util.function.BooleanSupplier;
+import java.util.function.LongSupplier;
 import java.util.function.Supplier;
 
 import io.atoll.agent.api.ApiException;
@@ -69,6 +70,7 @@ public final class Purges implements PurgeService, PurgeBook, MeshAgent.Listener
     private final Zones zones;
     private final PurgedFiles files;
     private final Supplier<String> node;
+    private final SteadyWall wall;
     private final Map<String, Purge> purges = new LinkedHashMap<>();
     private final Map<String, Map<String, Long>> deliveries;
     private final Map<String, String> boots;
@@ -113,6 +115,11 @@ public final class Purges implements PurgeService, PurgeBook, MeshAgent.Listener
      */
     public Purges(PurgeConfig config, Path path, String token, AgentContext context, ExecutorService disk,
             Zones zones, Supplier<String> node) throws IOException {
+        this(config, path, token, context, disk, zones, node, System::currentTimeMillis);
+    }
+
+    Purges(PurgeConfig config, Path path, String token, AgentContext context, ExecutorService disk,
+            Zones zones, Supplier<String> node, LongSupplier wallClock) throws IOException {
         this.config = config;
         this.path = path;
         this.context = context;
@@ -120,6 +127,7 @@ public final class Purges implements PurgeService, PurgeBook, MeshAgent.Listener
         this.disk = disk;
         this.zones = zones;
         this.node = node;
+        this.wall = new SteadyWall(wallClock, context.clock(), config.expire().toMillis() + SHOWN_MS);
         this.journal = PurgeJournal.open(path);
         this.last = journal.last();
         boolean lost = journal.isDamaged() || isTooOld();
@@ -143,13 +151,17 @@ public final class Purges implements PurgeService, PurgeBook, MeshAgent.Listener
         this.shownInSync = inSync;
     }
 
+    /**
+     * Away for so long that the others may have forgotten purges, or that this agent is about to forget its own, while no nginx that was away with it
+     * removed what was stored before them.
+     */
     private boolean isTooOld() {
-        return !config.agents().isEmpty() && journal.aliveWall() != 0
-                && System.currentTimeMillis() - journal.aliveWall() > config.expire().toMillis();
+        return !(config.agents().isEmpty() && journal.purges().isEmpty()) && journal.aliveWall() != 0
+                && wall.now() - journal.aliveWall() > config.expire().toMillis();
     }
 
     private Purge everything(String why) {
-        return new Purge(UUID.randomUUID().toString(), Kind.ALL, "", 0, System.currentTimeMillis(), node.get(), why);
+        return new Purge(UUID.randomUUID().toString(), Kind.ALL, "", 0, wall.now(), node.get(), why);
     }
 
     /** Purges may have been missed for good: nothing of before may be used. */
@@ -190,7 +202,7 @@ public final class Purges implements PurgeService, PurgeBook, MeshAgent.Listener
         actions = loop.scheduleWithFixedDelay(acting, 50, 50, TimeUnit.MILLISECONDS);
     }
 
-    private void act() {
+    void act() {
         agents.forEach(agent -> agent.act(ASK_EVERY_MS));
         long now = context.clock().getAsLong();
         if (!shownInSync && (agents.stream().allMatch(MeshAgent::wasAsked)
@@ -217,15 +229,16 @@ public final class Purges implements PurgeService, PurgeBook, MeshAgent.Listener
     private void aliveNow() {
         aliveMs = context.clock().getAsLong();
         if (inSync) {
+            long nowWall = wall.now();
             Map<String, Long> heard = new LinkedHashMap<>();
             agents.stream().filter(agent -> agent.heardWall() > 0).forEach(agent -> heard.put(agent.url(), agent.heardWall()));
-            record("that this agent lives", () -> journal.alive(System.currentTimeMillis(), heard));
+            record("that this agent lives", () -> journal.alive(nowWall, heard));
         }
     }
 
     /** Gives up telling old purges, and forgets them a day later: caches have nothing of before any more. */
     private void expire() {
-        long oldest = System.currentTimeMillis() - config.expire().toMillis();
+        long oldest = wall.now() - config.expire().toMillis();
         for (MeshAgent agent : agents) {
             List<String> late = purges.values().stream().filter(purge -> purge.wall() < oldest && agent.isQueued(purge.id()))
                     .map(Purge::id).toList();
@@ -448,7 +461,7 @@ public final class Purges implements PurgeService, PurgeBook, MeshAgent.Listener
 
     @Override
     public CompletableFuture<?> heard(List<Purge> batch) {
-        long forgotten = System.currentTimeMillis() - config.expire().toMillis() - SHOWN_MS;
+        long forgotten = wall.now() - config.expire().toMillis() - SHOWN_MS;
         List<Purge> unknown = batch.stream().filter(purge -> !purges.containsKey(purge.id()) && purge.wall() >= forgotten)
                 .toList();
         if (unknown.isEmpty()) {

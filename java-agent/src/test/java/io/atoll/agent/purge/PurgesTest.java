@@ -19,6 +19,7 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicLong;
 
 import io.atoll.agent.api.ApiException;
 import io.atoll.agent.api.PurgeService;
@@ -45,6 +46,10 @@ class PurgesTest {
     private final ConcurrentLinkedQueue<Purge> inForce = new ConcurrentLinkedQueue<>();
     private final AtomicInteger good = new AtomicInteger();
     private final AtomicInteger faults = new AtomicInteger();
+    /** By which both clocks are ahead of the machine's. */
+    private final AtomicLong passedMs = new AtomicLong();
+    /** By which the wall clock is ahead of the other besides. */
+    private final AtomicLong aheadMs = new AtomicLong();
     private volatile Set<Obstacle> obstacles = Set.of();
 
     @AfterEach
@@ -56,7 +61,7 @@ class PurgesTest {
 
     private Purges purges(Path path, String... agents) throws Exception {
         PurgeConfig config = new PurgeConfig(List.of(agents), Duration.ofDays(7), Duration.ofMillis(200), List.of());
-        return new Purges(config, path, "", new AgentContext(loop, Posix::monotonicMs, new SplittableRandom(1)), disk,
+        return new Purges(config, path, "", new AgentContext(loop, () -> Posix.monotonicMs() + passedMs.get(), new SplittableRandom(1)), disk,
                 new Purges.Zones() {
                     @Override
                     public Set<Obstacle> put(Collection<Purge> purges) {
@@ -71,7 +76,7 @@ class PurgesTest {
                     public Set<Long> generations(String key) {
                         return Set.of();
                     }
-                }, () -> "edge1");
+                }, () -> "edge1", () -> System.currentTimeMillis() + passedMs.get() + aheadMs.get());
     }
 
     @Test
@@ -208,6 +213,78 @@ class PurgesTest {
                 Await.until("the purge to be in force", () -> purges.find("1").join().orElseThrow().state().equals("done"), faults::get);
             });
             assertEquals(List.of("host/1"), inForce.stream().map(Purge::text).toList());
+        }
+    }
+
+    private void onLoop(Runnable task) throws Exception {
+        CompletableFuture.runAsync(task, loop).get(10, TimeUnit.SECONDS);
+    }
+
+    private static PurgeService.Wanted wanted(String id, String key) {
+        return new PurgeService.Wanted(id, Kind.KEY, key, "");
+    }
+
+    @Test
+    void shouldNeitherGiveUpNorForgetAPurgeWhenTheClockIsSetForward() throws Exception {
+        Path file = folder.resolve("purges");
+        long days = Duration.ofDays(1).toMillis();
+        try (Purges purges = purges(file, "http://127.0.0.1:1"); LogLines log = new LogLines("io.atoll.purge")) {
+            onLoop(purges::start);
+            Await.until("it to be in sync", purges::isShownInSync);
+            assertEquals("pending", purges.purge(wanted("1", "host/1")).join().state());
+            aheadMs.set(9 * days);
+            for (int i = 0; i < 2; i++) {
+                passedMs.addAndGet(Duration.ofMinutes(11).toMillis());
+                onLoop(purges::act);
+                assertEquals("pending", purges.find("1").join().orElseThrow().state());
+            }
+            assertEquals(1, log.lines().stream().filter(line -> line.startsWith("The clock of this host was set forward")).count(), log.lines()::toString);
+            onLoop(() -> purges.heard(purge("host/2")));
+            onLoop(purges::stop);
+            disk.submit(() -> { }).get(10, TimeUnit.SECONDS);
+            assertTrue(purges.find("host/2").join().isPresent(), "what another host purged by its clock is not old");
+        }
+        try (Purges purges = purges(file, "http://127.0.0.1:1")) {
+            assertEquals("all", purges.list(1).join().get(0).kind(), "it cannot know which of the clocks was right");
+        }
+    }
+
+    @Test
+    void shouldForgetAPurgeOnceItIsAsOldByTheClockThatWasNotSet() throws Exception {
+        try (Purges purges = purges(folder.resolve("purges"))) {
+            onLoop(purges::start);
+            purges.purge(wanted("1", "host/1")).join();
+            for (Duration passed : List.of(Duration.ofMinutes(11), Duration.ofDays(8))) {
+                assertEquals("done", purges.find("1").join().orElseThrow().state());
+                aheadMs.set(Duration.ofDays(9).toMillis());
+                passedMs.addAndGet(passed.toMillis());
+                onLoop(purges::act);
+            }
+            assertTrue(purges.find("1").join().isEmpty());
+            onLoop(purges::stop);
+        }
+    }
+
+    /** No nginx that was away with it removed what was not asked for. */
+    @Test
+    void shouldPurgeEverythingAfterALongTimeAwayAlsoWithoutOtherAgents() throws Exception {
+        Path file = folder.resolve("purges");
+        for (String key : List.of("", "host/1")) {
+            try (Purges purges = purges(file)) {
+                assertEquals(0, purges.count(), "nothing was purged yet that could be forgotten");
+                onLoop(purges::start);
+                if (!key.isEmpty()) {
+                    purges.purge(wanted("1", key)).join();
+                }
+                onLoop(purges::stop);
+                disk.submit(() -> { }).get(10, TimeUnit.SECONDS);
+            }
+            passedMs.addAndGet(Duration.ofDays(9).toMillis());
+        }
+        try (Purges purges = purges(file)) {
+            onLoop(purges::start);
+            assertEquals("all", purges.list(1).join().get(0).kind());
+            onLoop(purges::stop);
         }
     }
 }

@@ -42,6 +42,13 @@ ngx_http_atoll_watch_answer(ngx_http_atoll_plan_t *plan)
 
         plan->conf = u->conf;
         plan->reinit_request = u->reinit_request;
+#if (NGX_HTTP_CACHE)
+        plan->cacheable = u->cacheable;
+
+        if (plan->request->cache) {
+            plan->vary = plan->request->cache->vary;
+        }
+#endif
 
         u->reinit_request = ngx_http_atoll_reinit_request;
         ngx_http_atoll_wrap_process_header(plan);
@@ -206,6 +213,27 @@ ngx_http_atoll_is_unusable(ngx_http_atoll_plan_t *plan, ngx_int_t rc)
 }
 
 
+#if (NGX_HTTP_CACHE)
+
+/* nginx has gone by a header as it read it: what an answer that is not taken says of storing is not said of the next one. */
+static void
+ngx_http_atoll_forget_answer(ngx_http_atoll_plan_t *plan)
+{
+    ngx_http_cache_t  *c = plan->request->cache;
+
+    plan->request->upstream->cacheable = plan->cacheable;
+
+    if (c) {
+        c->valid_sec = 0;
+        c->updating_sec = 0;
+        c->error_sec = 0;
+        c->vary = plan->vary;
+    }
+}
+
+#endif
+
+
 /* The answer to a fill, or an error of a node: what comes of it. */
 static void
 ngx_http_atoll_judge_answer(ngx_http_atoll_plan_t *plan, ngx_uint_t failed)
@@ -238,6 +266,9 @@ ngx_http_atoll_judge_answer(ngx_http_atoll_plan_t *plan, ngx_uint_t failed)
 
     } else {
         plan->own_tries = 0;
+#if (NGX_HTTP_CACHE)
+        ngx_http_atoll_forget_answer(plan);
+#endif
     }
 }
 

@@ -15,6 +15,26 @@
 #include "../reader/atoll_hot.h"
 
 
+static ngx_module_t  *slice;    /* nginx's, NULL: not there */
+
+
+/* At the load of the configuration. */
+void
+ngx_http_atoll_find_slice(ngx_cycle_t *cycle)
+{
+    ngx_uint_t  i;
+
+    slice = NULL;
+
+    for (i = 0; cycle->modules[i]; i++) {
+
+        if (ngx_strcmp(cycle->modules[i]->name, "ngx_http_slice_filter_module") == 0) {
+            slice = cycle->modules[i];
+        }
+    }
+}
+
+
 /* Once a request, when its plan has role and hash. Some 20 instructions for a key that is not hot. */
 void
 ngx_http_atoll_look_hot(ngx_http_atoll_plan_t *plan)
@@ -85,6 +105,11 @@ ngx_http_atoll_pass_as_it_is(ngx_http_atoll_plan_t *plan)
 {
     ngx_http_upstream_t  *u = plan->upstream;
 
+    /* a slice has a range of its own, and a condition of the client's would be about the slice */
+    if (slice && ngx_http_get_module_ctx(plan->request, (*slice))) {
+        return;
+    }
+
     if (u->cacheable && u->cache_status == 0 && !u->request_sent) {
         u->cacheable = 0;
         ngx_str_null(&u->method);
@@ -104,6 +129,7 @@ ngx_http_atoll_keep_after_all(ngx_http_atoll_plan_t *plan)
         && in->if_unmodified_since == NULL && in->if_match == NULL && in->if_none_match == NULL)
     {
         plan->upstream->cacheable = 1;
+        plan->cacheable = 1;
     }
 }
 

@@ -57,6 +57,9 @@ ngx_http_atoll_postconfiguration(ngx_conf_t *cf)
 
     ngx_http_atoll_init_disks(cf, amcf);
     ngx_http_atoll_add_refusal();
+#if (NGX_HTTP_CACHE)
+    ngx_http_atoll_find_slice(cf->cycle);
+#endif
 
     if (ngx_http_atoll_init_purges(cf, amcf) != NGX_OK) {
         return NGX_ERROR;

@@ -80,6 +80,8 @@ struct ngx_http_atoll_plan_s {
     ngx_uint_t                      named;       /* times that CDN-Loop names this node, of a request without a step */
     ngx_http_upstream_conf_t       *conf;        /* of the location; NULL: no node was asked, and the request has it */
     ngx_http_upstream_conf_t       *locking;     /* the same, when it was changed so as not to wait for the cache's lock */
+    ngx_uint_t                      cacheable;   /* 1: as long as no answer has said otherwise that is taken; with conf */
+    ngx_str_t                       vary;        /* the same of the cache's */
     ngx_int_t                     (*process_header)(ngx_http_request_t *r);      /* the protocol's own, with conf */
     ngx_int_t                     (*reinit_request)(ngx_http_request_t *r);
     const atoll_peer_t             *previous;    /* who is asked, of kind FILL */
@@ -157,6 +159,7 @@ ngx_http_atoll_find_key(ngx_http_request_t *r, ngx_http_atoll_plan_t *plan, ngx_
 
 /* ngx_http_atoll_hot.c */
 void ngx_http_atoll_look_hot(ngx_http_atoll_plan_t *plan);
+void ngx_http_atoll_find_slice(ngx_cycle_t *cycle);
 void ngx_http_atoll_keep_after_all(ngx_http_atoll_plan_t *plan);
 ngx_int_t ngx_http_atoll_hot_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
 ngx_int_t ngx_http_atoll_bypass_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);

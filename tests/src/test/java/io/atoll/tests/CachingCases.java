@@ -115,6 +115,7 @@ final class CachingCases {
 
     private void cookiesAndAuthorization() {
         when("Set-Cookie", "FF").origin(ok(FRESH, "Set-Cookie: a=1")).get().get();
+        when("Set-Cookie by each node", "F-").in("cookie").origin(ok(FRESH)).get().get().differs("set-cookie");
         when("Set-Cookie, ignored", "F-").in("ignore").origin(ok("Set-Cookie: a=1")).get().get();
         when("Set-Cookie in the second answer only", "FF-").origin(ok(FRESH, "Set-Cookie: a=1"), ok(FRESH)).get().get().get();
         when("cookies of clients", "F-").origin(ok(FRESH)).get("Cookie: a=1").get("Cookie: a=2");
@@ -366,6 +367,7 @@ final class CachingCases {
         when("slices, a condition of the client's", "3---").in("slices").origin(sliced).get().get("If-None-Match: \"v1\"")
                 .get("If-None-Match: \"v0\"").get("If-Match: \"v0\"");
         when("slices, a range on a condition", "3-").in("slices").origin(sliced).get().get("Range: bytes=1500-1600", "If-Range: \"v1\"");
+        when("slices, a range on a condition that fails", "3-").in("slices").origin(sliced).get().get("If-Range: \"v0\"");
         when("slices, a condition on a miss", "F2").in("slices").origin(sliced).get("If-None-Match: \"v1\"").get();
         when("slices, several ranges", "3-").in("slices").origin(sliced).get().get("Range: bytes=10-20,1500-1600");
     }

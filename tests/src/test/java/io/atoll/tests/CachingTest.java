@@ -68,6 +68,7 @@ class CachingTest {
         LOCATIONS.put("twice", "proxy_cache_min_uses 2;");
         LOCATIONS.put("gzip", "gzip on; gzip_min_length 1; gzip_proxied any; gzip_vary on; gzip_types text/plain;");
         LOCATIONS.put("unbuffered", "proxy_buffering off;");
+        LOCATIONS.put("cookie", "add_header Set-Cookie node=1 always;");
         LOCATIONS.put("slices", "slice 1k; proxy_set_header Range $slice_range; proxy_cache_valid 206 1h;");
     }
 

@@ -349,7 +349,7 @@ class ExamplesTest {
             Await.until("the service of names.conf to be asked for", FAR, () -> agent(example, "/v1/names").contains("_http._tcp.caches"));
             return null;
         });
-        Files.writeString(example.run.resolve("token"), "a token for this example");
+        Files.writeString(example.run.resolve("token"), "the-token-of-this-example");
         withAgent(example, "several.conf", () -> {
             Await.until("both zones of several.conf to be waited for", FAR, () -> agent(example, "/v1/status")
                     .contains("shield.zone"));

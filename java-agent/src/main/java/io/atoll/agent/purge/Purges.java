@@ -322,6 +322,16 @@ public final class Purges implements PurgeService, PurgeBook, MeshAgent.Listener
 
     // ---- what others ask
 
+    /** What another agent knows; two hosts may have given one id to two purges, both of which are purged everywhere. */
+    private CompletableFuture<List<Purge>> acceptOfOthers(Collection<Purge> wanted) {
+        return accept(() -> put(wanted.stream().map(journal::own).toList(), Set.of()));
+    }
+
+    private boolean isKnown(Purge purge) {
+        Purge known = purges.get(purge.id());
+        return known != null && (known.isLike(purge) || purges.containsKey(purge.apart().id()));
+    }
+
     private List<Purge> put(Collection<Purge> wanted, Set<String> to) {
         try {
             return journal.put(wanted, to, System.currentTimeMillis());
@@ -332,7 +342,11 @@ public final class Purges implements PurgeService, PurgeBook, MeshAgent.Listener
 
     /** Journals what is new of it, then puts that in force, as far as nginx does not publish. Completes on the agent's thread. */
     private CompletableFuture<List<Purge>> accept(Collection<Purge> wanted, Set<String> to) {
-        return CompletableFuture.supplyAsync(() -> put(wanted, to), disk).thenApplyAsync(fresh -> {
+        return accept(() -> put(wanted, to));
+    }
+
+    private CompletableFuture<List<Purge>> accept(Supplier<List<Purge>> writing) {
+        return CompletableFuture.supplyAsync(writing, disk).thenApplyAsync(fresh -> {
             Map<Purge, Set<Long>> before = new LinkedHashMap<>();
             fresh.stream().filter(purge -> files.isOn() && purge.kind() == Kind.KEY)
                     .forEach(purge -> before.put(purge, zones.generations(purge.text())));
@@ -400,6 +414,7 @@ public final class Purges implements PurgeService, PurgeBook, MeshAgent.Listener
                 .thenCompose(origin -> accept(List.of(new Purge(id, wanted.kind(), wanted.text(), 0,
                         System.currentTimeMillis(), origin, wanted.note())), to))
                 .thenComposeAsync(fresh -> {
+                    origin(id, wanted);     // another call may have taken the id meanwhile
                     fresh.forEach(purge -> LOG.info("purge {} {} {}{}", purge.id(), word(purge.kind()), purge.text(),
                             purge.note().isEmpty() ? "" : ": " + purge.note()));
                     for (MeshAgent agent : agents) {
@@ -462,13 +477,13 @@ public final class Purges implements PurgeService, PurgeBook, MeshAgent.Listener
     @Override
     public CompletableFuture<?> heard(List<Purge> batch) {
         long forgotten = wall.now() - config.expire().toMillis() - SHOWN_MS;
-        List<Purge> unknown = batch.stream().filter(purge -> !purges.containsKey(purge.id()) && purge.wall() >= forgotten)
+        List<Purge> unknown = batch.stream().filter(purge -> !isKnown(purge) && purge.wall() >= forgotten)
                 .toList();
         if (unknown.isEmpty()) {
             return CompletableFuture.completedFuture(null);
         }
         LOG.info("{} purges were missed and are in force now", unknown.size());
-        return accept(unknown, Set.of()).thenCompose(fresh -> published);
+        return acceptOfOthers(unknown).thenCompose(fresh -> published);
     }
 
     @Override
@@ -479,8 +494,8 @@ public final class Purges implements PurgeService, PurgeBook, MeshAgent.Listener
 
     @Override
     public CompletableFuture<Integer> receive(List<Purge> batch) {
-        BooleanSupplier inForce = () -> batch.stream().allMatch(purge -> isInForce(purges.get(purge.id())));
-        return accept(batch, Set.of()).thenCompose(fresh -> waitFor(inForce, TAKE_WITHIN_MS)).thenApplyAsync(nothing -> {
+        BooleanSupplier inForce = () -> batch.stream().allMatch(purge -> isInForce(purges.get(purge.id())) && isInForce(purges.get(purge.apart().id())));
+        return acceptOfOthers(batch).thenCompose(fresh -> waitFor(inForce, TAKE_WITHIN_MS)).thenApplyAsync(nothing -> {
             if (!inForce.getAsBoolean()) {
                 throw new ApiException(503, "The purges are recorded, but not in force: " + hindrance(), path.toString(),
                         "zone files that can be used", "call again: it is tried again and again");

@@ -1,5 +1,8 @@
 package io.atoll.agent.store;
 
+import java.nio.charset.StandardCharsets;
+import java.util.UUID;
+
 import io.atoll.core.zone.ZonePurges.Kind;
 
 /**
@@ -16,5 +19,16 @@ import io.atoll.core.zone.ZonePurges.Kind;
 public record Purge(String id, Kind kind, String text, long number, long wall, String origin, String note) {
     Purge with(long other) {
         return new Purge(id, kind, text, other, wall, origin, note);
+    }
+
+    /** Whether the other purges the same objects. */
+    public boolean isLike(Purge other) {
+        return kind == other.kind() && text.equals(other.text());
+    }
+
+    /** The same purge under an id of its own, which is the same on all hosts, for where another one is known under its id. */
+    public Purge apart() {
+        String own = UUID.nameUUIDFromBytes((id + ' ' + kind + ' ' + text).getBytes(StandardCharsets.UTF_8)).toString();
+        return new Purge(own, kind, text, number, wall, origin, note);
     }
 }

@@ -167,6 +167,12 @@ public final class PurgeJournal implements AutoCloseable {
         return file.isMissing();
     }
 
+    /** As it is to be recorded here: {@link Purge#apart} when another one is known under its id. */
+    public Purge own(Purge purge) {
+        Purge known = purges.get(purge.id());
+        return known == null || known.isLike(purge) ? purge : purge.apart();
+    }
+
     /**
      * Records purges that are not known by their id, all or, when it throws, possibly some; they are on disk when this returns.
      *

@@ -14,6 +14,7 @@ import java.util.Set;
 import java.util.SplittableRandom;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -285,6 +286,59 @@ class PurgesTest {
             onLoop(purges::start);
             assertEquals("all", purges.list(1).join().get(0).kind());
             onLoop(purges::stop);
+        }
+    }
+
+    @Test
+    void shouldRefuseTheSecondOfTwoPurgesThatComeAtOnceWithOneId() throws Exception {
+        try (Purges purges = purges(folder.resolve("purges"))) {
+            CountDownLatch both = new CountDownLatch(1);
+            disk.submit(() -> both.await(10, TimeUnit.SECONDS));
+            CompletableFuture<PurgeView> first = purges.purge(wanted("1", "host/1"));
+            CompletableFuture<PurgeView> second = purges.purge(wanted("1", "host/2"));
+            CompletableFuture<PurgeView> again = purges.purge(wanted("1", "host/1"));
+            onLoop(() -> { });
+            both.countDown();
+            List<String> texts = List.of(first.get(10, TimeUnit.SECONDS).text(), again.get(10, TimeUnit.SECONDS).text());
+            assertEquals(List.of("host/1", "host/1"), texts);
+            ExecutionException refused = assertThrows(ExecutionException.class, () -> second.get(10, TimeUnit.SECONDS));
+            assertEquals(409, ((ApiException) refused.getCause()).status());
+            assertEquals(List.of("host/1"), inForce.stream().map(Purge::text).toList());
+        }
+    }
+
+    private static List<Purge> known(Purges purges) {
+        return purges.after(0, 10).join().purges();
+    }
+
+    /** Each of two hosts was called with the same id and another key: they tell and ask each other until nothing is new. */
+    @Test
+    void shouldPurgeBothOfTwoPurgesThatHaveOneIdOnTwoHosts() throws Exception {
+        Path file = folder.resolve("a");
+        try (Purges a = purges(file); Purges b = purges(folder.resolve("b"))) {
+            a.purge(wanted("1", "host/1")).join();
+            b.purge(wanted("1", "host/2")).join();
+            List<Purge> ofA = known(a);
+            List<Purge> ofB = known(b);
+            for (int i = 0; i < 2; i++) {
+                a.receive(ofB).get(10, TimeUnit.SECONDS);
+                b.receive(ofA).get(10, TimeUnit.SECONDS);
+                for (Purges one : List.of(a, b)) {
+                    assertEquals(Set.of("host/1", "host/2"), Set.copyOf(known(one).stream().map(Purge::text).toList()));
+                    assertEquals(2, known(one).size());
+                }
+            }
+            for (int i = 0; i < 3; i++) {
+                for (List<Purges> two : List.of(List.of(a, b), List.of(b, a))) {
+                    List<Purge> asked = known(two.get(0));
+                    CompletableFuture.supplyAsync(() -> two.get(1).heard(asked), loop).thenCompose(heard -> heard).get(10, TimeUnit.SECONDS);
+                }
+            }
+            assertEquals(3, known(a).size(), "host/1 under the id it got on the other host besides");
+            assertEquals(3, known(b).size());
+        }
+        try (Purges a = purges(file)) {
+            assertEquals(3, known(a).size());
         }
     }
 }

@@ -170,6 +170,7 @@ typedef struct {
     ngx_http_atoll_srv_conf_t         *conf;
     ngx_http_request_t                *request;
     const atoll_peer_t                *previous;  /* the only peer to ask: a fill; NULL: the walk says whom */
+    ngx_msec_t                         asked_ms;  /* when that one was */
     unsigned                           fallback:1;
 } ngx_http_atoll_request_t;
 

@@ -14,7 +14,9 @@ static ngx_int_t ngx_http_atoll_init_peer(ngx_http_request_t *r, ngx_http_upstre
 static ngx_int_t ngx_http_atoll_get_peer(ngx_peer_connection_t *pc, void *data);
 static void ngx_http_atoll_free_peer(ngx_peer_connection_t *pc, void *data, ngx_uint_t state);
 static int ngx_http_atoll_pick_previous(ngx_http_atoll_request_t *ar);
+static ngx_uint_t ngx_http_atoll_is_timed_out(ngx_peer_connection_t *pc);
 static ngx_uint_t ngx_http_atoll_is_stale_connection(ngx_peer_connection_t *pc, ngx_http_request_t *r);
+static void ngx_http_atoll_fail_fill(ngx_http_atoll_request_t *ar, ngx_peer_connection_t *pc, const atoll_peer_t *peer);
 static ngx_int_t ngx_http_atoll_fall_back(ngx_http_atoll_request_t *ar, ngx_peer_connection_t *pc);
 static ngx_http_atoll_peer_t *ngx_http_atoll_peer(atoll_peer_t *peer, ngx_log_t *log);
 static void *ngx_http_atoll_worker_alloc(size_t size, void *data);
@@ -207,6 +209,7 @@ ngx_http_atoll_init_peer(ngx_http_request_t *r, ngx_http_upstream_srv_conf_t *us
 
     if (plan && plan->kind == NGX_HTTP_ATOLL_FILL) {
         ar->previous = plan->previous;
+        ar->asked_ms = ngx_current_msec;
         u->peer.tries = 1;
 
         return NGX_OK;
@@ -304,6 +307,15 @@ ngx_http_atoll_pick_previous(ngx_http_atoll_request_t *ar)
 }
 
 
+static ngx_uint_t
+ngx_http_atoll_is_timed_out(ngx_peer_connection_t *pc)
+{
+    ngx_connection_t  *c = pc->connection;
+
+    return c && (c->read->timedout || c->write->timedout);
+}
+
+
 /*
  * A kept connection that the peer had closed, as it does at each reload: found out by the request that was sent over it, of
  * which no answer came. It says nothing against the peer.
@@ -311,9 +323,7 @@ ngx_http_atoll_pick_previous(ngx_http_atoll_request_t *ar)
 static ngx_uint_t
 ngx_http_atoll_is_stale_connection(ngx_peer_connection_t *pc, ngx_http_request_t *r)
 {
-    ngx_connection_t  *c = pc->connection;
-
-    return pc->cached && c && !c->read->timedout && !c->write->timedout
+    return pc->cached && pc->connection && !ngx_http_atoll_is_timed_out(pc)
            && r->upstream->state && r->upstream->state->bytes_received == 0;
 }
 
@@ -357,7 +367,7 @@ ngx_http_atoll_free_peer(ngx_peer_connection_t *pc, void *data, ngx_uint_t state
     if (ar->previous) {
 
         if (peer && (state & NGX_PEER_FAILED)) {
-            atoll_fill_failed(balancer, peer, ngx_current_msec);
+            ngx_http_atoll_fail_fill(ar, pc, peer);
         }
 
         pc->tries = 0;
@@ -378,6 +388,19 @@ ngx_http_atoll_free_peer(ngx_peer_connection_t *pc, void *data, ngx_uint_t state
 
     if (pc->tries) {
         pc->tries--;
+    }
+}
+
+
+/* A time-out tells less than a refusal, or an answer that stands for a failure: one copy may be revalidated at a slow origin. */
+static void
+ngx_http_atoll_fail_fill(ngx_http_atoll_request_t *ar, ngx_peer_connection_t *pc, const atoll_peer_t *peer)
+{
+    if (ngx_http_atoll_is_timed_out(pc)) {
+        atoll_fill_timed_out(&ar->conf->balancer, peer, ar->asked_ms, ngx_current_msec);
+
+    } else {
+        atoll_fill_failed(&ar->conf->balancer, peer, ngx_current_msec);
     }
 }
 

@@ -311,6 +311,7 @@ ngx_http_atoll_limit_fill(ngx_http_atoll_plan_t *plan, ngx_http_upstream_conf_t 
     ngx_msec_t  timeout = plan->self->handover_timeout;
 
     conf->connect_timeout = ngx_min(conf->connect_timeout, timeout);
+    conf->send_timeout = ngx_min(conf->send_timeout, timeout);
     conf->read_timeout = ngx_min(conf->read_timeout, timeout);
     conf->next_upstream = (conf->next_upstream & ~NGX_HTTP_UPSTREAM_FT_OFF) | NGX_HTTP_ATOLL_FILL_NEXT;
 

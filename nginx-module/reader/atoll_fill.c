@@ -94,3 +94,16 @@ atoll_fill_failed(const atoll_balancer_t *balancer, const atoll_peer_t *peer, ui
         (void) atomic_compare_exchange_strong(&state->avoid_until_ms, &until, 0);
     }
 }
+
+
+/* A trial does not count as a question, but leaves the other word until there is an answer. */
+void
+atoll_fill_timed_out(const atoll_balancer_t *balancer, const atoll_peer_t *peer, uint64_t asked_ms, uint64_t now_ms)
+{
+    const atoll_peer_state_record_t  *state = &balancer->zone->states[peer->slot];
+    uint64_t                          word = atoll_relaxed(state->unanswered);
+
+    if (atoll_relaxed(state->avoid_until_ms) != 0 || ((word & COUNT_MASK) != 0 && word >> COUNT_BITS <= asked_ms)) {
+        atoll_fill_failed(balancer, peer, now_ms);
+    }
+}

@@ -22,7 +22,7 @@
  * To be asked before each fill. 1: the question may be put to peer, and counts as put. 0: it must not, since
  *
  *   the peer failed less than ATOLL_FILL_AVOID_MS ago; when that time is over, the first to ask gets 1 and puts it off by as much, all
- *   others get 0 until atoll_fill_answered or atoll_fill_failed tells what came of it
+ *   others get 0 until one of the functions below tells what came of it
  *
  *   or it is silent: ATOLL_FILL_WAITING questions or more were put since its last answer, the first of them ATOLL_FILL_SILENCE or longer
  *   ago, but no longer than any may wait
@@ -34,8 +34,14 @@ int atoll_fill_begin(const atoll_balancer_t *balancer, const atoll_peer_t *peer,
 /* The header of an answer came, whatever it says. */
 void atoll_fill_answered(const atoll_balancer_t *balancer, const atoll_peer_t *peer);
 
-/* None came, or one that stands for a failure. */
+/* The connection was refused or broke, or the answer stands for a failure. */
 void atoll_fill_failed(const atoll_balancer_t *balancer, const atoll_peer_t *peer, uint64_t now_ms);
+
+/*
+ * None came in time to a question put at asked_ms: as atoll_fill_failed, unless the peer has answered another question meanwhile, since
+ * then it is this answer alone that takes its time.
+ */
+void atoll_fill_timed_out(const atoll_balancer_t *balancer, const atoll_peer_t *peer, uint64_t asked_ms, uint64_t now_ms);
 
 /* A word that is too far ahead was written by nobody. */
 static inline int

@@ -152,6 +152,57 @@ shouldForgetQuestionsThatCanWaitNoMore(void)
 }
 
 
+/* One copy that is revalidated at a slow origin, between others that are fresh. */
+static void
+shouldAskOnWhenOneAnswerIsLateAndOthersCome(void)
+{
+    open_workers();
+    CHECK_PASSED();
+
+    CHECK(begin(&balancer, T));
+    CHECK(begin(&other, T + 1));
+    atoll_fill_answered(&other, gone(&other));
+    atoll_fill_timed_out(&balancer, gone(&balancer), T, T + TIMEOUT);
+    CHECK_EQUAL(0, state(GONE)->avoid_until_ms);
+
+    CHECK(begin(&other, T + TIMEOUT));
+    CHECK(begin(&balancer, T + TIMEOUT + 1));
+    atoll_fill_answered(&other, gone(&other));
+    CHECK(begin(&other, T + TIMEOUT + 2));
+    atoll_fill_timed_out(&balancer, gone(&balancer), T + TIMEOUT + 1, T + 2 * TIMEOUT + 1);
+    CHECK_EQUAL(0, state(GONE)->avoid_until_ms);
+    CHECK_EQUAL((T + TIMEOUT + 2) << 16 | 1, state(GONE)->unanswered);
+
+    atoll_fill_timed_out(&other, gone(&other), T + TIMEOUT + 2, T + 2 * TIMEOUT + 2);
+    CHECK_EQUAL(T + 2 * TIMEOUT + 2 + ATOLL_FILL_AVOID_MS, state(GONE)->avoid_until_ms);
+    fixture_close(&fixture);
+}
+
+
+static void
+shouldNotAskAPeerThatAnswersNobodyInTime(void)
+{
+    uint64_t now = T + TIMEOUT;
+
+    open_workers();
+    CHECK_PASSED();
+
+    CHECK(begin(&balancer, T));
+    CHECK(begin(&other, T + 1));
+    atoll_fill_timed_out(&balancer, gone(&balancer), T, now);
+    CHECK_EQUAL(now + ATOLL_FILL_AVOID_MS, state(GONE)->avoid_until_ms);
+    atoll_fill_timed_out(&other, gone(&other), T + 1, now + 1);
+    CHECK_EQUAL(now + 1 + ATOLL_FILL_AVOID_MS, state(GONE)->avoid_until_ms);
+
+    now += 1 + ATOLL_FILL_AVOID_MS;
+    CHECK(begin(&other, now));
+    atoll_fill_timed_out(&other, gone(&other), now, now + TIMEOUT);
+    CHECK_EQUAL(now + TIMEOUT + ATOLL_FILL_AVOID_MS, state(GONE)->avoid_until_ms);
+    CHECK(!begin(&balancer, now + TIMEOUT));
+    fixture_close(&fixture);
+}
+
+
 static void
 shouldNotBelieveWordsThatNobodyWrites(void)
 {
@@ -206,6 +257,8 @@ main(void)
     RUN(shouldKeepFewWaitingForAPeerThatIsSilent);
     RUN(shouldAskOnWhileFewWaitOrAnswersCome);
     RUN(shouldForgetQuestionsThatCanWaitNoMore);
+    RUN(shouldAskOnWhenOneAnswerIsLateAndOthersCome);
+    RUN(shouldNotAskAPeerThatAnswersNobodyInTime);
     RUN(shouldNotBelieveWordsThatNobodyWrites);
     RUN(shouldLeaveTheWordsOfAnotherPeerAlone);
 

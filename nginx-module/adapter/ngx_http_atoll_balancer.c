@@ -280,7 +280,7 @@ ngx_http_atoll_get_peer(ngx_peer_connection_t *pc, void *data)
 
     ap = ngx_http_atoll_peer(peer, pc->log);
     if (ap == NULL) {
-        atoll_done(&ar->conf->balancer, &ar->walk, ngx_current_msec, 0);
+        atoll_done(&ar->conf->balancer, &ar->walk, ngx_current_msec, ATOLL_DONE_UNKNOWN);
         return NGX_ERROR;
     }
 
@@ -333,6 +333,7 @@ ngx_http_atoll_free_peer(ngx_peer_connection_t *pc, void *data, ngx_uint_t state
 {
     ngx_http_atoll_request_t  *ar = data;
 
+    int                     outcome;
     ngx_uint_t              stale;
     atoll_peer_t           *peer;
     atoll_balancer_t       *balancer;
@@ -348,7 +349,11 @@ ngx_http_atoll_free_peer(ngx_peer_connection_t *pc, void *data, ngx_uint_t state
 
     stale = (state & NGX_PEER_FAILED) && ngx_http_atoll_is_stale_connection(pc, ar->request);
 
-    atoll_done(balancer, &ar->walk, ngx_current_msec, (state & NGX_PEER_FAILED) != 0 && ar->previous == NULL && !stale);
+    /* a fill that fails says nothing about the peer's own keys */
+    outcome = !(state & NGX_PEER_FAILED) ? ATOLL_DONE_SUCCEEDED
+              : ar->previous || stale ? ATOLL_DONE_UNKNOWN : ATOLL_DONE_FAILED;
+
+    atoll_done(balancer, &ar->walk, ngx_current_msec, outcome);
 
     if (stale) {
         /* nginx gives the try back; a route counts its own. The next connection is another kept one, or new. */

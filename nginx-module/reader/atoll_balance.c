@@ -332,7 +332,7 @@ count_out(_Atomic uint32_t *word)
 
 
 void
-atoll_done(atoll_balancer_t *balancer, atoll_walk_t *walk, uint64_t now_ms, int failed)
+atoll_done(atoll_balancer_t *balancer, atoll_walk_t *walk, uint64_t now_ms, int outcome)
 {
     atoll_peer_t               *peer = walk->peer;
     atoll_row_peer_record_t    *at_peer;
@@ -354,10 +354,10 @@ atoll_done(atoll_balancer_t *balancer, atoll_walk_t *walk, uint64_t now_ms, int 
         }
     }
 
-    if (failed) {
+    if (outcome == ATOLL_DONE_FAILED) {
         done_failed(balancer, walk, peer, now_ms);
 
-    } else if (atoll_relaxed(state->fails) != 0 && !balancer->table.single) {
+    } else if (outcome == ATOLL_DONE_SUCCEEDED && atoll_relaxed(state->fails) != 0 && !balancer->table.single) {
         peer_succeeded(balancer, peer, state, now_ms);
     }
 }

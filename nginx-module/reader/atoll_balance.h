@@ -121,6 +121,13 @@ enum {
     ATOLL_PICK_FALLBACK    /* no usable table: the caller balances without Atoll (counted in row.fallbacks) */
 };
 
+/* What came of a pick. */
+enum {
+    ATOLL_DONE_SUCCEEDED = 0,
+    ATOLL_DONE_FAILED,     /* a real failure, for max_fails */
+    ATOLL_DONE_UNKNOWN     /* nothing is known about the peer: only the counts in flight are given back */
+};
+
 /* Sets all but allocate and data, which the caller may set before or after. */
 void atoll_walk_init(atoll_walk_t *walk, uint32_t hash, int keyed);
 
@@ -148,9 +155,9 @@ int atoll_give(atoll_balancer_t *balancer, atoll_walk_t *walk, const atoll_peer_
 
 /*
  * Reports how the peer picked last did (nginx: ngx_http_upstream_free_round_robin_peer). Clears walk->peer; a second
- * call does nothing. failed: a real failure, for max_fails.
+ * call does nothing. outcome: ATOLL_DONE_*.
  */
-void atoll_done(atoll_balancer_t *balancer, atoll_walk_t *walk, uint64_t now_ms, int failed);
+void atoll_done(atoll_balancer_t *balancer, atoll_walk_t *walk, uint64_t now_ms, int outcome);
 
 /* After atoll_done: the peer picked last may be picked again, since it was not really asked. */
 void atoll_walk_again(atoll_walk_t *walk);

@@ -557,6 +557,43 @@ shouldServeARampItselfWhenTheNextIsRampingToo(void)
 }
 
 
+/* As a fill to it that was put before and fails, or a kept connection that it had closed. */
+static void
+shouldTakeNoPeerBackForAnOutcomeThatTellsNothing(void)
+{
+    uint32_t      hash;
+    atoll_walk_t  unknown;
+
+    fresh(4);
+    fixture.zone.upstreams[0].slow_start_ms = 1000;
+    hash = key_of(2);
+
+    CHECK_EQUAL(2, pick(hash, T));
+    unknown = walk;
+    CHECK_EQUAL(2, pick(hash, T));
+    atoll_done(&balancer, &walk, T, ATOLL_DONE_FAILED);
+    CHECK_EQUAL(2, pick(hash, T + TIMEOUT + 5));
+    CHECK_EQUAL(2, atoll_zone_inflight(&fixture.zone, 2));
+
+    atoll_done(&balancer, &unknown, T + TIMEOUT + 6, ATOLL_DONE_UNKNOWN);
+    CHECK(unknown.peer == NULL);
+    CHECK_EQUAL(1, atoll_zone_inflight(&fixture.zone, 2));
+    CHECK_EQUAL(T + 2 * TIMEOUT + 5, fixture.zone.states[2].reason[ATOLL_REASON_PASSIVE]);
+    CHECK_EQUAL(1, fixture.zone.states[2].fails);
+    CHECK_EQUAL(0, fixture.zone.states[2].ramp_start_ms);
+
+    atoll_done(&balancer, &walk, T + TIMEOUT + 7, ATOLL_DONE_SUCCEEDED);
+    CHECK_EQUAL(0, fixture.zone.states[2].fails);
+    CHECK_EQUAL(0, fixture.zone.states[2].reason[ATOLL_REASON_PASSIVE]);
+    CHECK_EQUAL(T + TIMEOUT + 7, fixture.zone.states[2].ramp_start_ms);
+    CHECK_EQUAL(2, pick(hash, T + 2 * TIMEOUT));
+
+    atoll_done(&balancer, &walk, T + 2 * TIMEOUT, ATOLL_DONE_UNKNOWN);
+    CHECK_EQUAL(0, fixture.zone.states[2].fails);
+    CHECK_EQUAL(0, atoll_zone_inflight(&fixture.zone, 2));
+}
+
+
 static void
 shouldNotLookAtRampsOnARetry(void)
 {
@@ -631,6 +668,7 @@ main(void)
     RUN(shouldAnswerNobodyWhenOperatorsTookEverybodyOut);
     RUN(shouldLeaveAFailedPeerForItsTimeoutAndTryItOnce);
     RUN(shouldStayDownWhenTheTrialFails);
+    RUN(shouldTakeNoPeerBackForAnOutcomeThatTellsNothing);
     RUN(shouldBeDownAfterMaxFailsAndNeverWithoutThem);
     RUN(shouldForgetSingleFailuresAfterTheTimeout);
     RUN(shouldLetOneOfManyProcessesTryAFailedPeer);

@@ -233,19 +233,10 @@ public final class Agent implements AgentService, AutoCloseable {
 
     private void beat() {
         try {
-            endDecisions();
-            for (ZoneAgent zone : zones) {
-                zone.beat();
-            }
-            members.beat();
-            newcomers.beat();
-            Map<Path, String> found = new HashMap<>();
-            for (ZoneAgent zone : zones) {
-                if (!zone.state().equals("OK")) {
-                    found.put(zone.path(), zone.state() + ": " + zone.detail());
-                }
-            }
-            troubles = found;
+            List<Runnable> parts = new ArrayList<>(List.of(this::endDecisions));
+            zones.forEach(zone -> parts.add(zone::beat));
+            parts.addAll(List.of(members::beat, newcomers::beat, this::findTroubles));
+            runAll(parts);
             lastBeatMs = Posix.monotonicMs();
             String status = summary();
             if (!status.equals(lastStatus)) {
@@ -257,9 +248,34 @@ public final class Agent implements AgentService, AutoCloseable {
         }
     }
 
+    private void findTroubles() {
+        Map<Path, String> found = new HashMap<>();
+        for (ZoneAgent zone : zones) {
+            if (!zone.state().equals("OK")) {
+                found.put(zone.path(), zone.state() + ": " + zone.detail());
+            }
+        }
+        troubles = found;
+    }
+
+    /** Each, whatever becomes of those before; then throws the last exception, if any. */
+    private static void runAll(List<Runnable> parts) {
+        RuntimeException problem = null;
+        for (Runnable part : parts) {
+            try {
+                part.run();
+            } catch (RuntimeException e) {
+                problem = e;
+            }
+        }
+        if (problem != null) {
+            throw problem;
+        }
+    }
+
     private void heat() {
         try {
-            zones.forEach(ZoneAgent::heat);
+            runAll(zones.stream().<Runnable>map(zone -> zone::heat).toList());
         } catch (RuntimeException e) {
             LOG.error("A round of hot keys failed", e);
         }
@@ -317,17 +333,7 @@ public final class Agent implements AgentService, AutoCloseable {
         @Override
         public Set<ZoneAgent.Obstacle> put(Collection<Purge> fresh) {
             Set<ZoneAgent.Obstacle> obstacles = EnumSet.noneOf(ZoneAgent.Obstacle.class);
-            RuntimeException problem = null;
-            for (ZoneAgent zone : zones) {
-                try {
-                    zone.purge(fresh).ifPresent(obstacles::add);
-                } catch (RuntimeException e) {
-                    problem = e;
-                }
-            }
-            if (problem != null) {
-                throw problem;
-            }
+            runAll(zones.stream().<Runnable>map(zone -> () -> zone.purge(fresh).ifPresent(obstacles::add)).toList());
             return obstacles;
         }
 

@@ -53,6 +53,9 @@ import org.slf4j.LoggerFactory;
 public final class ZoneAgent {
     private static final Logger LOG = LoggerFactory.getLogger("io.atoll.zone");
 
+    /** Until it has looked for the file. */
+    private static final String NEW = "NEW";
+
     /** What is the same for all zones of an agent. */
     public record Services(AgentContext context, Prober prober, ProbeMetrics metrics, AdminBook book,
             MemberBook members, long leaseMs, HotKeysConfig hotKeys, PurgeBook purges,
@@ -90,7 +93,7 @@ public final class ZoneAgent {
     private final ZoneDecisions decisions;
     private final ZoneProbes probes;
 
-    private String state = "NEW";
+    private String state = NEW;
     private String detail = "";
     private boolean known;
     private boolean spoilt;
@@ -321,7 +324,7 @@ public final class ZoneAgent {
             lookAfter();
         }
         if (zone == null) {
-            return spoilt ? Optional.of(Obstacle.SPOILT) : Optional.empty();
+            return spoilt || known && state.equals(NEW) ? Optional.of(Obstacle.SPOILT) : Optional.empty();
         }
         if (zone.agentEpoch() != agentEpoch) {
             return Optional.empty();

@@ -3,8 +3,10 @@ package io.atoll.agent.zone;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Collections;
+import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import java.util.function.Consumer;
 
@@ -82,14 +84,18 @@ final class ZoneDecisions {
      * @param after  those from now on
      */
     void inherit(List<Pool> before, List<Pool> after) {
+        Map<PeerName, List<PeerName>> decided = decided();
+        if (decided.isEmpty()) {
+            return;
+        }
+        Map<PeerName, List<PeerName>> then = byServer(before, decided.keySet());
+        Map<PeerName, List<PeerName>> now = byServer(after, decided.keySet());
         List<AdminDecision> inherited = new ArrayList<>();
-        for (Pool pool : after) {
-            for (Pool.Member member : pool.members()) {
-                PeerName name = nameOf(pool, member.peer());
-                List<PeerName> had = namesOf(before, name);
-                if (had.isEmpty()) {
-                    had = decidedAway(after, name);
-                }
+        now.forEach((server, names) -> {
+            // those that the book knows, when none of them is here
+            List<PeerName> away = Collections.disjoint(decided.get(server), names) ? decided.get(server) : List.of();
+            List<PeerName> had = then.getOrDefault(server, away);
+            for (PeerName name : names) {
                 if (book.get(name) == null && !had.isEmpty() && !had.contains(name) && had.stream().allMatch(other -> book.get(other) != null)) {
                     AdminDecision decision = book.get(had.get(0));
                     LOG.info("{}: {} of {} goes with the name to {}", path, decision.kind(), decision.peer(), name.address());
@@ -97,28 +103,32 @@ final class ZoneDecisions {
                             decision.note()));
                 }
             }
-        }
+        });
         inherited.forEach(journal);
     }
 
-    /** The peers of a server that the book knows; empty when one of them is here. */
-    private List<PeerName> decidedAway(List<Pool> pools, PeerName server) {
-        List<PeerName> decided = book.all().stream().map(AdminDecision::peer).filter(peer -> isSameServer(peer, server)).toList();
-        return Collections.disjoint(decided, namesOf(pools, server)) ? decided : List.of();
+    /** A server without its addresses. */
+    private static PeerName serverOf(PeerName peer) {
+        return new PeerName(peer.zone(), peer.upstream(), peer.server(), "");
     }
 
-    private static boolean isSameServer(PeerName one, PeerName other) {
-        return one.zone().equals(other.zone()) && one.upstream().equals(other.upstream()) && one.server().equals(other.server());
+    /** The peers of this zone that the book knows, by server. */
+    private Map<PeerName, List<PeerName>> decided() {
+        Map<PeerName, List<PeerName>> decided = new LinkedHashMap<>();
+        book.all().stream().map(AdminDecision::peer).filter(peer -> peer.zone().equals(path))
+                .forEach(peer -> decided.computeIfAbsent(serverOf(peer), server -> new ArrayList<>()).add(peer));
+        return decided;
     }
 
-    /** The peers of a server, itself included. */
-    private List<PeerName> namesOf(List<Pool> pools, PeerName server) {
-        List<PeerName> names = new ArrayList<>();
+    /** The peers of some servers, by server, in one pass over all. */
+    private Map<PeerName, List<PeerName>> byServer(List<Pool> pools, Set<PeerName> servers) {
+        Map<PeerName, List<PeerName>> names = new LinkedHashMap<>();
         for (Pool pool : pools) {
             for (Pool.Member member : pool.members()) {
                 PeerName name = nameOf(pool, member.peer());
-                if (isSameServer(name, server)) {
-                    names.add(name);
+                PeerName server = serverOf(name);
+                if (servers.contains(server)) {
+                    names.computeIfAbsent(server, one -> new ArrayList<>()).add(name);
                 }
             }
         }
@@ -156,13 +166,12 @@ final class ZoneDecisions {
      */
     private List<PeerName> left(List<Pool> pools, Set<PeerName> lifted) {
         List<PeerName> left = new ArrayList<>();
-        for (AdminDecision decision : book.all()) {
-            List<PeerName> here = namesOf(pools, decision.peer());
-            if (!here.contains(decision.peer()) && here.stream().anyMatch(lifted::contains)
-                    && here.stream().allMatch(peer -> lifted.contains(peer) || book.get(peer) == null)) {
-                left.add(decision.peer());
+        Map<PeerName, List<PeerName>> decided = decided();
+        byServer(pools, decided.keySet()).forEach((server, here) -> {
+            if (here.stream().anyMatch(lifted::contains) && here.stream().allMatch(peer -> lifted.contains(peer) || book.get(peer) == null)) {
+                decided.get(server).stream().filter(peer -> !here.contains(peer)).forEach(left::add);
             }
-        }
+        });
         return left;
     }
 

@@ -284,7 +284,10 @@ ngx_http_atoll_no_store_variable(ngx_http_request_t *r, ngx_http_variable_value_
 }
 
 
-/* Empty, so that no header is sent, for the origin. Whom to ask is settled once the request has a balancer: a log changes nothing about it. */
+/*
+ * Empty, so that no header is sent, for the origin. Whom to ask is settled once the request has a balancer: a log changes nothing about it.
+ * Nor does that of a request that was ended while it waited for the cache's lock: nginx logs it when nobody holds it any more.
+ */
 static ngx_int_t
 ngx_http_atoll_step_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data)
 {
@@ -292,7 +295,7 @@ ngx_http_atoll_step_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v
 
     plan = ngx_http_atoll_plan(r);
 
-    if (plan && plan->step == NULL && r->upstream->peer.get == NULL) {
+    if (plan && plan->step == NULL && r->upstream->peer.get == NULL && r->main->count) {
         ngx_http_atoll_consider_fill(plan);
     }
 

@@ -303,7 +303,12 @@ ngx_http_atoll_pick_previous(ngx_http_atoll_request_t *ar)
         return ATOLL_PICK_NONE;
     }
 
-    return atoll_give(&ar->conf->balancer, &ar->walk, ar->previous) ? ATOLL_PICK_OK : ATOLL_PICK_NONE;
+    if (!atoll_give(&ar->conf->balancer, &ar->walk, ar->previous)) {
+        atoll_fill_withdrawn(&ar->conf->balancer, ar->previous, ar->asked_ms);
+        return ATOLL_PICK_NONE;
+    }
+
+    return ATOLL_PICK_OK;
 }
 
 

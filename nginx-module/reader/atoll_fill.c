@@ -56,6 +56,24 @@ count_question(atoll_peer_state_record_t *state, uint64_t now, uint64_t timeout)
 }
 
 
+/* Where another is in the way, the word stays as it is, and runs out. */
+void
+atoll_fill_withdrawn(const atoll_balancer_t *balancer, const atoll_peer_t *peer, uint64_t asked_ms)
+{
+    atoll_peer_state_record_t  *state = &balancer->zone->states[peer->slot];
+    uint64_t                    until = asked_ms + ATOLL_FILL_AVOID_MS;
+    uint64_t                    word = atoll_relaxed(state->unanswered);
+
+    if (!atoll_peer_is_present(peer, state) || atomic_compare_exchange_strong(&state->avoid_until_ms, &until, asked_ms)) {
+        return;
+    }
+
+    if ((word & COUNT_MASK) != 0 && word >> COUNT_BITS <= asked_ms) {
+        (void) atomic_compare_exchange_strong(&state->unanswered, &word, (word & COUNT_MASK) == 1 ? 0 : word - 1);
+    }
+}
+
+
 /* The slot may go to another peer meanwhile, who loses a word that runs out anyway. */
 void
 atoll_fill_answered(const atoll_balancer_t *balancer, const atoll_peer_t *peer)

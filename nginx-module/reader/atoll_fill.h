@@ -31,6 +31,9 @@
  */
 int atoll_fill_begin(const atoll_balancer_t *balancer, const atoll_peer_t *peer, uint64_t now_ms, uint64_t timeout_ms);
 
+/* The question was not put after all: it does not count, and a try is left to the next. asked_ms: now_ms of atoll_fill_begin. */
+void atoll_fill_withdrawn(const atoll_balancer_t *balancer, const atoll_peer_t *peer, uint64_t asked_ms);
+
 /* The header of an answer came, whatever it says. */
 void atoll_fill_answered(const atoll_balancer_t *balancer, const atoll_peer_t *peer);
 

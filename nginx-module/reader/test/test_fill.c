@@ -204,6 +204,39 @@ shouldNotAskAPeerThatAnswersNobodyInTime(void)
 
 
 static void
+shouldNotCountAQuestionThatWasNotPut(void)
+{
+    open_workers();
+    CHECK_PASSED();
+
+    for (int i = 0; i < 2 * ATOLL_FILL_WAITING; i++) {
+        CHECK(begin(&balancer, T));
+        atoll_fill_withdrawn(&balancer, gone(&balancer), T);
+        CHECK_EQUAL(0, state(GONE)->unanswered);
+    }
+
+    CHECK(begin(&other, T));
+    CHECK(begin(&balancer, T + 1));
+    atoll_fill_withdrawn(&balancer, gone(&balancer), T + 1);
+    CHECK_EQUAL(T << 16 | 1, state(GONE)->unanswered);
+    CHECK_EQUAL(0, state(GONE)->avoid_until_ms);
+
+    atoll_fill_answered(&other, gone(&other));
+    CHECK(begin(&other, T + 2));
+    atoll_fill_withdrawn(&balancer, gone(&balancer), T + 1);
+    CHECK_EQUAL((T + 2) << 16 | 1, state(GONE)->unanswered);
+
+    atoll_fill_failed(&other, gone(&other), T);
+    CHECK(begin(&other, T + ATOLL_FILL_AVOID_MS));
+    CHECK(!begin(&balancer, T + ATOLL_FILL_AVOID_MS));
+    atoll_fill_withdrawn(&other, gone(&other), T + ATOLL_FILL_AVOID_MS);
+    CHECK(begin(&balancer, T + ATOLL_FILL_AVOID_MS));
+    CHECK(!begin(&other, T + ATOLL_FILL_AVOID_MS));
+    fixture_close(&fixture);
+}
+
+
+static void
 shouldNotBelieveWordsThatNobodyWrites(void)
 {
     open_workers();
@@ -259,6 +292,7 @@ main(void)
     RUN(shouldForgetQuestionsThatCanWaitNoMore);
     RUN(shouldAskOnWhenOneAnswerIsLateAndOthersCome);
     RUN(shouldNotAskAPeerThatAnswersNobodyInTime);
+    RUN(shouldNotCountAQuestionThatWasNotPut);
     RUN(shouldNotBelieveWordsThatNobodyWrites);
     RUN(shouldLeaveTheWordsOfAnotherPeerAlone);
 

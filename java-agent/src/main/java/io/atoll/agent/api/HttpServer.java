@@ -7,6 +7,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.CompletionStage;
 import java.util.function.Function;
@@ -19,6 +20,7 @@ import io.netty.channel.ChannelFuture;
 import io.netty.channel.ChannelFutureListener;
 import io.netty.channel.ChannelHandlerContext;
 import io.netty.channel.ChannelInitializer;
+import io.netty.channel.ChannelPipeline;
 import io.netty.channel.EventLoopGroup;
 import io.netty.channel.SimpleChannelInboundHandler;
 import io.netty.handler.codec.http.DefaultFullHttpResponse;
@@ -85,8 +87,14 @@ public final class HttpServer implements AutoCloseable {
         channel.close().awaitUninterruptibly();
     }
 
+    /** In the place of a request: what is sent once those before it are answered. */
+    private record Prepared(Response response, boolean keepAlive) {}
+
+    /** In the place of a request: its client waits for a word before it sends the body. */
+    private record Awaited() {}
+
     /**
-     * Refuses large bodies in the words of the API. The rest of the body is read and dropped: a connection that was closed
+     * Refuses large bodies in the words of the API, when those before are answered. The rest of the body is read and dropped: a connection that was closed
      * while the client still writes would take the answer with it.
      */
     private static final class Aggregator extends HttpObjectAggregator {
@@ -96,13 +104,24 @@ public final class HttpServer implements AutoCloseable {
 
         @Override
         protected void handleOversizedMessage(ChannelHandlerContext context, HttpMessage oversized) {
-            send(context, Responses.error(new ApiException(413, "The body is too large", "request body",
-                    "at most " + BODY_LIMIT + " bytes", "send less")), true, false);
+            // who waits for a word before the body may never send it
+            boolean keepAlive = !HttpUtil.is100ContinueExpected(oversized);
+            context.fireChannelRead(new Prepared(Responses.error(new ApiException(413, "The body is too large", "request body",
+                    "at most " + BODY_LIMIT + " bytes", "send less")), keepAlive));
+        }
+
+        /** Answers nothing out of turn; expectations other than of {@code 100 Continue} are left aside, as RFC 9110, 10.1.1 allows. */
+        @Override
+        protected Object newContinueResponse(HttpMessage start, int limit, ChannelPipeline pipeline) {
+            if (HttpUtil.is100ContinueExpected(start) && !isContentLengthInvalid(start, limit)) {
+                pipeline.context(this).fireChannelRead(new Awaited());
+            }
+            return null;
         }
     }
 
     /** One request at a time: those behind it wait in the handler before this one, so that answers keep their order. */
-    private static final class Connection extends SimpleChannelInboundHandler<FullHttpRequest> {
+    private static final class Connection extends SimpleChannelInboundHandler<Object> {
         private final Function<Request, CompletionStage<Response>> routes;
 
         Connection(Function<Request, CompletionStage<Response>> routes) {
@@ -110,24 +129,39 @@ public final class HttpServer implements AutoCloseable {
         }
 
         @Override
-        protected void channelRead0(ChannelHandlerContext context, FullHttpRequest message) {
+        protected void channelRead0(ChannelHandlerContext context, Object message) {
+            if (message instanceof FullHttpRequest request) {
+                answer(context, request);
+            } else if (message instanceof Prepared prepared) {
+                send(context, prepared.response(), prepared.keepAlive(), false);
+            } else if (message instanceof Awaited) {
+                context.writeAndFlush(new DefaultFullHttpResponse(HttpVersion.HTTP_1_1, HttpResponseStatus.CONTINUE, Unpooled.EMPTY_BUFFER));
+            }
+        }
+
+        private void answer(ChannelHandlerContext context, FullHttpRequest message) {
             if (message.decoderResult().isFailure()) {
                 send(context, malformed(message.decoderResult().cause()), false, false);
                 return;
             }
             boolean keepAlive = HttpUtil.isKeepAlive(message);
             boolean head = message.method().equals(HttpMethod.HEAD);
-            CompletionStage<Response> answer;
+            CompletableFuture<Response> answer;
             try {
-                answer = routes.apply(request(message, head));
+                answer = routes.apply(request(message, head)).toCompletableFuture();
             } catch (RuntimeException e) {
                 send(context, failed(e), keepAlive, head);
                 return;
             }
-            context.channel().config().setAutoRead(false);
+            boolean later = !answer.isDone();
+            if (later) {
+                context.channel().config().setAutoRead(false);
+            }
             answer.whenComplete((response, problem) -> {
                 send(context, problem == null ? response : failed(problem), keepAlive, head);
-                context.channel().config().setAutoRead(true);
+                if (later) {    // reads what waits, within this call
+                    context.channel().config().setAutoRead(true);
+                }
             });
         }
 

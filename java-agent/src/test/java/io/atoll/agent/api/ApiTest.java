@@ -14,6 +14,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.regex.Matcher;
@@ -173,6 +174,42 @@ class ApiTest {
             String both = raw(agent, "POST /v1/purge HTTP/1.1\r\nHost: a\r\nContent-Length: " + purge.length() + "\r\n\r\n" + purge
                     + "GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
             assertTrue(both.contains("\"host/1\"") && both.indexOf("\"host/1\"") < both.indexOf("\"complaints\""), both);
+        }
+    }
+
+    private static final String NEXT = "GET /healthz HTTP/1.1\r\nHost: a\r\n";
+
+    private static String post(int length, String header, String body) {
+        return "POST /v1/purge HTTP/1.1\r\nHost: a\r\nContent-Length: " + length + "\r\n" + header + "\r\n" + body;
+    }
+
+    /** The statuses of what comes for requests that are sent at once, in their order; the first takes a while. */
+    private static List<String> statuses(AgentRig agent, String... requests) throws IOException {
+        String purge = "{\"key\": \"host/1\"}";
+        String answers = raw(agent, post(purge.length(), "", purge) + String.join("", requests));
+        return Pattern.compile("HTTP/1\\.1 (\\d+) ").matcher(answers).results().map(found -> found.group(1)).toList();
+    }
+
+    @Test
+    void shouldRefuseInTheOrderOfTheRequestsToo() throws Exception {
+        String last = NEXT + "Connection: close\r\n\r\n";
+        try (AgentRig agent = new AgentRig(folder, "atoll.mesh.agents = [\"http://127.0.0.1:1\"]")) {
+            String healthy = statuses(agent, last).get(1);
+            assertEquals(List.of("202", "413", healthy), statuses(agent, post(70_000, "", "x".repeat(70_000)), last));
+            assertEquals(List.of("202", "413"), statuses(agent, post(70_000, "Expect: 100-continue\r\n", "")));
+            assertEquals(List.of("202", "100", "400", healthy), statuses(agent, post(1, "Expect: 100-continue\r\n", "x"), last));
+            assertEquals(List.of("202", "400", healthy), statuses(agent, post(1, "Expect: a-miracle\r\n", "x"), last));
+        }
+    }
+
+    @Test
+    void shouldAnswerManyRequestsThatWaitedForOne() throws Exception {
+        try (AgentRig agent = new AgentRig(folder, "atoll.mesh.agents = [\"http://127.0.0.1:1\"]")) {
+            // the first ones have the server read in large pieces, so that many lie in wait behind the purge
+            String many = "GET /healthz HTTP/1.1\r\n\r\n".repeat(2500);
+            String purge = "{\"key\": \"host/1\"}";
+            String answers = raw(agent, many + post(purge.length(), "", purge) + many + NEXT + "Connection: close\r\n\r\n");
+            assertEquals(5002, Pattern.compile("HTTP/1\\.1 \\d+ ").matcher(answers).results().count());
         }
     }
 

@@ -404,9 +404,19 @@ public final class Agent implements AgentService, AutoCloseable {
 
     @Override
     public CompletableFuture<ChangeView> change(Change change) {
-        return CompletableFuture.supplyAsync(() -> changes.append(() -> recorded(change, new LinkedHashMap<>())), loop)
+        return CompletableFuture.supplyAsync(() -> changes.append(() -> changed(change)), loop)
                 .thenCompose(result -> result)
                 .thenApplyAsync(result -> result, apiGroup.next());
+    }
+
+    /** When a part of it cannot be recorded, what is in the journal by then is in force all the same. */
+    private CompletableFuture<ChangeView> changed(Change change) {
+        Map<PeerName, AdminDecision> known = new LinkedHashMap<>();
+        return recorded(change, known).whenCompleteAsync((view, problem) -> {
+            if (problem != null && !known.isEmpty()) {
+                inForce(change, known.values());
+            }
+        }, loop);
     }
 
     /** Records and brings in force. The name of a server may lead elsewhere while the disk writes: what it meets there is recorded, too. */

@@ -2,6 +2,7 @@ package io.atoll.agent;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import java.io.IOException;
 import java.net.InetSocketAddress;
@@ -13,8 +14,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
-import java.util.concurrent.ExecutorService;
-import java.util.concurrent.Executors;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 
 import io.atoll.agent.api.AgentService.Action;
@@ -25,6 +25,7 @@ import io.atoll.agent.store.AdminDecision;
 import io.atoll.agent.store.AdminDecision.Kind;
 import io.atoll.agent.store.AdminJournal;
 import io.atoll.agent.testing.Await;
+import io.atoll.agent.testing.FaultyDisk;
 import io.atoll.agent.testing.ZoneFixture;
 import io.atoll.agent.testing.ZoneFixture.ProbeSpec;
 import io.atoll.agent.testing.ZoneFixture.Server;
@@ -44,7 +45,7 @@ class AgentJournalTest {
 
     @TempDir
     Path folder;
-    private final ExecutorService disk = Executors.newSingleThreadExecutor();
+    private final FaultyDisk disk = new FaultyDisk();
     private final CountDownLatch held = new CountDownLatch(1);
     private AgentConfig config;
     private ZoneFixture zone;
@@ -193,5 +194,17 @@ class AgentJournalTest {
         assertEquals(List.of("10.0.0.3:80", "10.0.0.4:80"), addresses(drained.get(10, TimeUnit.SECONDS)));
         assertEquals(ZoneLayout.FOREVER, next.word(SLOT_OF_NAME, Reason.ADMIN));
         assertEquals(List.of(Kind.DRAIN, Kind.DRAIN), journaled());
+    }
+
+    /** The disk takes the drain of where the name led at first, and not the one of where it leads meanwhile. */
+    @Test
+    void shouldBringInForceWhatIsJournaledAlsoWhenTheRestCannotBe() throws Exception {
+        CompletableFuture<ChangeView> drained = heldUp(Action.DRAIN, NAME, null);
+        moveName();
+        disk.refuse(1);
+        held.countDown();
+        assertThrows(ExecutionException.class, () -> drained.get(10, TimeUnit.SECONDS));
+        assertEquals(1, agent.agent().decisions());
+        assertEquals(List.of(Kind.DRAIN), journaled());
     }
 }

@@ -74,6 +74,8 @@ public final class Purges implements PurgeService, PurgeBook, MeshAgent.Listener
     private final Map<String, Purge> purges = new LinkedHashMap<>();
     private final Map<String, Map<String, Long>> deliveries;
     private final Map<String, String> boots;
+    /** Those of them that the journal does not have yet. */
+    private final Map<String, String> unrecordedBoots = new HashMap<>();
     private final List<MeshAgent> agents = new ArrayList<>();
     private final List<Waiting> waiting = new ArrayList<>();
     private final List<Purge> late = new ArrayList<>();
@@ -228,6 +230,7 @@ public final class Purges implements PurgeService, PurgeBook, MeshAgent.Listener
 
     private void aliveNow() {
         aliveMs = context.clock().getAsLong();
+        recordBoots();
         if (inSync) {
             long nowWall = wall.now();
             Map<String, Long> heard = new LinkedHashMap<>();
@@ -286,8 +289,9 @@ public final class Purges implements PurgeService, PurgeBook, MeshAgent.Listener
     @Override
     public void found(Path zone, String boot, long zoneLast) {
         if (!boot.equals(boots.put(zone.toString(), boot))) {
-            record("that a zone is there", () -> journal.found(zone.toString(), boot));
+            unrecordedBoots.put(zone.toString(), boot);
         }
+        recordBoots();
         if (zoneLast <= last) {
             return;
         }
@@ -296,6 +300,13 @@ public final class Purges implements PurgeService, PurgeBook, MeshAgent.Listener
         last = zoneLast;
         record("a purge", () -> journal.alive(journal.aliveWall(), zoneLast));
         purgeEverything("the journal was behind the zone");
+    }
+
+    private void recordBoots() {
+        Map.copyOf(unrecordedBoots).forEach((zone, boot) -> record("that a zone is there", () -> {
+            journal.found(zone, boot);
+            loop.execute(() -> unrecordedBoots.remove(zone, boot));
+        }));
     }
 
     /** A damaged journal may have lost it. */
@@ -495,7 +506,7 @@ public final class Purges implements PurgeService, PurgeBook, MeshAgent.Listener
     @Override
     public CompletableFuture<Integer> receive(List<Purge> batch) {
         BooleanSupplier inForce = () -> batch.stream().allMatch(purge -> isInForce(purges.get(purge.id())) && isInForce(purges.get(purge.apart().id())));
-        return acceptOfOthers(batch).thenCompose(fresh -> waitFor(inForce, TAKE_WITHIN_MS)).thenApplyAsync(nothing -> {
+        return acceptOfOthers(batch).thenComposeAsync(fresh -> waitFor(inForce, TAKE_WITHIN_MS), loop).thenApplyAsync(nothing -> {
             if (!inForce.getAsBoolean()) {
                 throw new ApiException(503, "The purges are recorded, but not in force: " + hindrance(), path.toString(),
                         "zone files that can be used", "call again: it is tried again and again");

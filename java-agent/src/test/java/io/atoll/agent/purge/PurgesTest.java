@@ -8,19 +8,25 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
 import java.util.Set;
 import java.util.SplittableRandom;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
-import java.util.concurrent.Executors;
+import java.util.concurrent.FutureTask;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.Consumer;
+import java.util.stream.Stream;
 
 import io.atoll.agent.api.ApiException;
 import io.atoll.agent.api.PurgeService;
@@ -28,12 +34,14 @@ import io.atoll.agent.config.AgentConfig.PurgeConfig;
 import io.atoll.agent.os.Posix;
 import io.atoll.agent.store.Purge;
 import io.atoll.agent.testing.Await;
+import io.atoll.agent.testing.FaultyDisk;
 import io.atoll.agent.testing.LogLines;
 import io.atoll.agent.view.PurgeView;
 import io.atoll.agent.zone.AgentContext;
 import io.atoll.agent.zone.ZoneAgent.Obstacle;
 import io.atoll.core.zone.ZonePurges.Kind;
 import io.netty.channel.DefaultEventLoop;
+import io.netty.channel.EventLoop;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -43,7 +51,7 @@ class PurgesTest {
     Path folder;
 
     private final DefaultEventLoop loop = new DefaultEventLoop();
-    private final ExecutorService disk = Executors.newSingleThreadExecutor();
+    private final FaultyDisk disk = new FaultyDisk();
     private final ConcurrentLinkedQueue<Purge> inForce = new ConcurrentLinkedQueue<>();
     private final AtomicInteger good = new AtomicInteger();
     private final AtomicInteger faults = new AtomicInteger();
@@ -61,6 +69,10 @@ class PurgesTest {
     }
 
     private Purges purges(Path path, String... agents) throws Exception {
+        return purges(loop, disk, path, agents);
+    }
+
+    private Purges purges(EventLoop loop, ExecutorService disk, Path path, String... agents) throws Exception {
         PurgeConfig config = new PurgeConfig(List.of(agents), Duration.ofDays(7), Duration.ofMillis(200), List.of());
         return new Purges(config, path, "", new AgentContext(loop, () -> Posix.monotonicMs() + passedMs.get(), new SplittableRandom(1)), disk,
                 new Purges.Zones() {
@@ -160,6 +172,77 @@ class PurgesTest {
         Files.writeString(file, "01234567 what is no record\n");
         try (Purges purges = purges(file)) {
             assertTrue(purges.isKnown(zone, "boot"), "a damaged journal may have lost that");
+        }
+    }
+
+    @Test
+    void shouldRecordLaterThatAZoneIsThereWhenTheJournalCannotAtFirst() throws Exception {
+        Path zone = folder.resolve("zone");
+        Path file = folder.resolve("purges");
+        try (Purges purges = purges(file)) {
+            disk.refuse(1);
+            CompletableFuture<Void> found = CompletableFuture.runAsync(() -> purges.found(zone, "boot", 0), loop);
+            assertThrows(ExecutionException.class, () -> found.get(10, TimeUnit.SECONDS));
+            CompletableFuture.runAsync(purges::stop, loop).get(10, TimeUnit.SECONDS);
+            disk.submit(() -> { }).get(10, TimeUnit.SECONDS);
+        }
+        try (Purges purges = purges(file)) {
+            assertTrue(purges.isKnown(zone, "boot"));
+        }
+    }
+
+    private static void awaited(Runnable work, Consumer<Runnable> executor) {
+        FutureTask<Void> task = new FutureTask<>(work, null);
+        executor.accept(task);
+        try {
+            task.get(10, TimeUnit.SECONDS);
+        } catch (Exception e) {
+            throw new IllegalStateException(e);
+        }
+    }
+
+    /** As when the disk and the agent's thread are done before the API's has said what follows. */
+    private static final class QuickLoop extends DefaultEventLoop {
+        @Override
+        public void execute(Runnable work) {
+            if (inEventLoop()) {
+                super.execute(work);
+            } else {
+                awaited(work, super::execute);
+            }
+        }
+    }
+
+    private static final class QuickDisk extends ThreadPoolExecutor {
+        QuickDisk() {
+            super(1, 1, 0, TimeUnit.SECONDS, new LinkedBlockingQueue<>());
+        }
+
+        @Override
+        public void execute(Runnable work) {
+            awaited(work, super::execute);
+        }
+    }
+
+    @Test
+    void shouldNotLookAtWhatIsInForceOnTheApisThread() throws Exception {
+        QuickLoop quick = new QuickLoop();
+        QuickDisk quickDisk = new QuickDisk();
+        Set<Thread> by = ConcurrentHashMap.newKeySet();
+        @SuppressWarnings("serial")
+        List<Purge> batch = new ArrayList<>(purge("host/1")) {
+            @Override
+            public Stream<Purge> stream() {
+                by.add(Thread.currentThread());
+                return super.stream();
+            }
+        };
+        try (Purges purges = purges(quick, quickDisk, folder.resolve("purges"))) {
+            assertEquals(1, purges.receive(batch).get(10, TimeUnit.SECONDS));
+            assertFalse(by.contains(Thread.currentThread()), "the API's");
+        } finally {
+            quickDisk.shutdown();
+            quick.shutdownGracefully(0, 1, TimeUnit.SECONDS);
         }
     }
 

@@ -213,27 +213,6 @@ ngx_http_atoll_is_unusable(ngx_http_atoll_plan_t *plan, ngx_int_t rc)
 }
 
 
-#if (NGX_HTTP_CACHE)
-
-/* nginx has gone by a header as it read it: what an answer that is not taken says of storing is not said of the next one. */
-static void
-ngx_http_atoll_forget_answer(ngx_http_atoll_plan_t *plan)
-{
-    ngx_http_cache_t  *c = plan->request->cache;
-
-    plan->request->upstream->cacheable = plan->cacheable;
-
-    if (c) {
-        c->valid_sec = 0;
-        c->updating_sec = 0;
-        c->error_sec = 0;
-        c->vary = plan->vary;
-    }
-}
-
-#endif
-
-
 /* The answer to a fill, or an error of a node: what comes of it. */
 static void
 ngx_http_atoll_judge_answer(ngx_http_atoll_plan_t *plan, ngx_uint_t failed)
@@ -266,9 +245,7 @@ ngx_http_atoll_judge_answer(ngx_http_atoll_plan_t *plan, ngx_uint_t failed)
 
     } else {
         plan->own_tries = 0;
-#if (NGX_HTTP_CACHE)
-        ngx_http_atoll_forget_answer(plan);
-#endif
+        plan->rejected = 1;
     }
 }
 
@@ -302,6 +279,7 @@ ngx_http_atoll_process_header(ngx_http_request_t *r)
 
     if (plan->kind == NGX_HTTP_ATOLL_FILL && ngx_http_atoll_is_unusable(plan, rc)) {
         r->http_version = version;
+        plan->rejected = 1;
         return NGX_HTTP_UPSTREAM_INVALID_HEADER;
     }
 
@@ -325,3 +303,28 @@ ngx_http_atoll_reinit_request(ngx_http_request_t *r)
 
     return rc;
 }
+
+
+#if (NGX_HTTP_CACHE)
+
+/*
+ * Somebody else is asked. nginx has gone by the last answer's header as it read it: what that one said of storing is not said of the
+ * next. Where nobody else is asked it is the client's answer after all, and stored or not as it says.
+ */
+void
+ngx_http_atoll_forget_answer(ngx_http_atoll_plan_t *plan)
+{
+    ngx_http_cache_t  *c = plan->request->cache;
+
+    plan->rejected = 0;
+    plan->request->upstream->cacheable = plan->cacheable;
+
+    if (c) {
+        c->valid_sec = 0;
+        c->updating_sec = 0;
+        c->error_sec = 0;
+        c->vary = plan->vary;
+    }
+}
+
+#endif

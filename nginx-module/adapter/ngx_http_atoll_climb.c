@@ -202,6 +202,12 @@ ngx_http_atoll_get_route_peer(ngx_peer_connection_t *pc, void *data)
 
     ngx_http_atoll_give_back_try(plan, pc);
 
+#if (NGX_HTTP_CACHE)
+    if (plan->rejected) {
+        ngx_http_atoll_forget_answer(plan);
+    }
+#endif
+
     if (plan->asked && plan->lacking && ngx_http_atoll_fill_elsewhere(plan) && ngx_http_atoll_enter_tier(plan) != NGX_OK) {
         return NGX_ERROR;
     }

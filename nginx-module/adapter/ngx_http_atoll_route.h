@@ -80,6 +80,7 @@ struct ngx_http_atoll_plan_s {
     ngx_uint_t                      named;       /* times that CDN-Loop names this node, of a request without a step */
     ngx_http_upstream_conf_t       *conf;        /* of the location; NULL: no node was asked, and the request has it */
     ngx_http_upstream_conf_t       *locking;     /* the same, when it was changed so as not to wait for the cache's lock */
+    ngx_uint_t                      rejected;    /* 1: the last answer is an error of the node's own, or none: others may be asked */
     ngx_uint_t                      cacheable;   /* 1: as long as no answer has said otherwise that is taken; with conf */
     ngx_str_t                       vary;        /* the same of the cache's */
     ngx_int_t                     (*process_header)(ngx_http_request_t *r);      /* the protocol's own, with conf */
@@ -166,6 +167,7 @@ ngx_int_t ngx_http_atoll_bypass_variable(ngx_http_request_t *r, ngx_http_variabl
 
 /* ngx_http_atoll_answer.c */
 ngx_int_t ngx_http_atoll_watch_answer(ngx_http_atoll_plan_t *plan);
+void ngx_http_atoll_forget_answer(ngx_http_atoll_plan_t *plan);
 /* ngx_http_atoll_handover.c */
 void ngx_http_atoll_init_fill(ngx_http_atoll_srv_conf_t *ascf);
 void ngx_http_atoll_count_fill(ngx_http_atoll_plan_t *plan, ngx_uint_t hit);

@@ -338,6 +338,21 @@ class RouteClientTest {
         assertEquals("200 second", response.status() + " " + response.body());
     }
 
+    /** Also where another would be asked after other errors. */
+    @Test
+    void shouldStoreAnErrorOfANodesOwnAsItSays(Scene scene) throws IOException {
+        RouteMesh mesh = RouteMesh.in(scene, 1, 1).secret(SECRET);
+        mesh.shield(0).caching("deny all; add_header Set-Cookie a=1 always;").nginx().expectLog("access forbidden by rule");
+        mesh.edge(0).caching("proxy_cache_valid any 1m;");
+        mesh.start();
+        for (int i = 0; i < 2; i++) {
+            Http.Response response = Http.get(mesh.edge(0).socket(), "/r/1");
+            assertEquals(403, response.status());
+            assertEquals("a=1", response.header("Set-Cookie"));
+        }
+        assertEquals(Map.of(), mesh.edge(0).copies());
+    }
+
     @Test
     void shouldTakeAHostWithAPortForNoRoute(Scene scene) throws IOException {
         RouteMesh mesh = RouteMesh.in(scene, 1, 1).secret(SECRET);

@@ -14,11 +14,13 @@ import io.atoll.tests.harness.Nginx;
 import io.atoll.tests.harness.Scene;
 import io.atoll.tests.harness.SceneExtension;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.net.SocketAddress;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -108,8 +110,11 @@ class ContainerTest {
             container.start();
             SocketAddress address = Http.address(container.getHost() + ":" + container.getMappedPort(80));
             Map<String, String> inside = play(address);
+            Set<String> before = workers(container);
             assertEquals(0, container.execInContainer("nginx", "-s", "reload").getExitCode());
             Await.until("the reload in the container", Duration.ofSeconds(20), () -> status(address).contains("\"config_epoch\":2"));
+            // a worker that ends closes kept connections
+            Await.until("the workers of before to end", Duration.ofSeconds(20), () -> Collections.disjoint(before, workers(container)));
             assertEquals(inside, play(address), "after a reload");
             String maps = container.execInContainer("sh", "-c", "cat /proc/[0-9]*/maps").getStdout();
             assertTrue(maps.contains("ngx_http_atoll_module.so"), "the module is loaded");
@@ -124,6 +129,17 @@ class ContainerTest {
             return Http.get(address, "/status").body();
         } catch (IOException e) {
             return "";
+        }
+    }
+
+    /** The files of the workers in the container's /proc. */
+    private static Set<String> workers(NginxContainer<?> container) {
+        try {
+            return Set.of(container.execInContainer("sh", "-c", "grep -l 'worker[ ]process' /proc/[0-9]*/cmdline").getStdout().split("\\s+"));
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        } catch (InterruptedException e) {
+            throw new AssertionError(e);
         }
     }
 
